@@ -1,0 +1,92 @@
+"""From rows to tensors: queries of a row see its prefix and themselves, and only answers count."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from finetune.pocket.rows import Row, draw_row
+from finetune.pocket.words import pseudo_word
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Batch", "Stream"]
+
+_POOL = 20_000
+
+Encode = Callable[[str], list[int]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's data: ``inputs``, ``targets`` and ``counts`` are (rows, length)."""
+
+    inputs: Tensor
+    targets: Tensor
+    counts: Tensor
+    mask: Tensor
+    positions: Tensor
+
+
+class Stream:
+    """Batches by number: the same seed and number give the same batch."""
+
+    def __init__(self, tokenizer: Any, seed: int, rows: int, length: int) -> None:
+        self.seed, self.rows, self.length = seed, rows, length
+        backend = tokenizer.backend_tokenizer
+        self._encode: Encode = lambda text: backend.encode(text, add_special_tokens=False).ids
+        rng = random.Random(f"pool {seed}")
+        self._pool = [pseudo_word(rng, False) for _ in range(_POOL)]
+
+    def batch(self, number: int) -> Batch:
+        """Draw and pack one batch."""
+        import torch
+
+        rng = random.Random(f"{self.seed} {number}")
+        length = self.length
+        tokens = torch.zeros(self.rows, length + 1, dtype=torch.long)
+        counts = torch.zeros(self.rows, length + 1, dtype=torch.bool)
+        segments = torch.zeros(self.rows, length, dtype=torch.long)
+        positions = torch.zeros(self.rows, length, dtype=torch.long)
+        for i in range(self.rows):
+            packed = self._pack(rng)
+            tokens[i] = torch.tensor(packed[0])
+            counts[i] = torch.tensor(packed[1])
+            segments[i] = torch.tensor(packed[2][:length])
+            positions[i] = torch.tensor(packed[3][:length])
+        own = segments[:, None, :] == segments[:, :, None]
+        seen = ((segments[:, None, :] == 0) | own) & torch.ones(length, length).tril().bool()
+        mask = torch.zeros(self.rows, 1, length, length).masked_fill(~seen[:, None], -1e9)
+        inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:]
+        return Batch(inputs, targets, counts[:, 1:], mask.bfloat16(), positions)
+
+    def _pack(self, rng: random.Random) -> tuple[list[int], list[bool], list[int], list[int]]:
+        """One row cut or padded to ``length + 1``: tokens, whether they count, segment, position."""
+        room = self.length + 1
+        while True:
+            row: Row = draw_row(rng, False, 12, self._pool)
+            tokens = self._encode(row.prefix)
+            if len(tokens) < room - 64:
+                break
+        start = len(tokens)
+        counts, segments, positions = [False] * start, [0] * start, list(range(start))
+        for number, query in enumerate(row.queries, 1):
+            asked = self._encode(f"{query.body}<|assistant|>")
+            answer = self._encode(f"{query.answer}<|end|>")
+            tokens += asked + answer
+            size = len(asked) + len(answer)
+            counts += [False] * len(asked) + [True] * len(answer)
+            segments += [number] * size
+            positions += range(start, start + size)
+            if len(tokens) >= room:
+                break
+        missing = max(0, room - len(tokens))
+        return (
+            (tokens + [0] * missing)[:room],
+            (counts + [False] * missing)[:room],
+            (segments + [-1] * missing)[:room],
+            (positions + [0] * missing)[:room],
+        )

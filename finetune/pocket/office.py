@@ -1,0 +1,345 @@
+"""Made-up offices: nouns, verbs, tools, goals, and plans with or against habit.
+
+An office is drawn anew for every row, with words of its own, so that nothing about any office can
+be learnt: only how a goal, a tool list, a page and a memory go together. A *plan* is a list of
+acts with values that are constants or slots of the goal. The habit is to do just what the goal
+says; a memory states another plan (a workflow), or what went wrong (a lesson).
+
+Lessons come in four forms, told by a position word: something is done *first*, *last*, *instead*,
+or *with* the act. No rule of any benchmark stands here.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+from finetune.pocket.words import COMMON, digits, pseudo_word
+
+__all__ = ["Act", "Goal", "Memory", "Office", "Tool", "Value", "Words", "instantiate", "lift"]
+
+Value = str | int | tuple[int, str]
+"""A constant, a slot number counted from 1, or a slot followed by a constant word."""
+
+_PREFIXES = ("please ", "now ", "kindly ", "next ", "please, ", "could you ", "can you ")
+_SUFFIXES = (" today", " please", " now", " soon", " at once", ", please", ".")
+_TWO = "&"
+_STATUS = ("rejected", "locked", "refused", "failed", "stopped", "escalated")
+
+
+class Words:
+    """A source of words from one side of the split."""
+
+    def __init__(self, rng: random.Random, held_out: bool, pool: list[str] | None = None) -> None:
+        self.rng = rng
+        self.held_out = held_out
+        self.pool = pool
+
+    def word(self) -> str:
+        """A common word or, more often, a pseudo-word."""
+        if self.rng.random() < 0.35:
+            return self.rng.choice(COMMON)
+        if self.pool:
+            return self.rng.choice(self.pool)
+        return pseudo_word(self.rng, self.held_out)
+
+    def distinct(self, count: int) -> list[str]:
+        """``count`` different words."""
+        found: dict[str, None] = {}
+        while len(found) < count:
+            found.setdefault(self.word())
+        return list(found)
+
+    def name(self) -> str:
+        """A word, sometimes two, a number or a code."""
+        roll = self.rng.random()
+        if roll < 0.6:
+            return self.word()
+        if roll < 0.75:
+            return f"{self.word()} {self.word()}"
+        if roll < 0.88:
+            return digits(self.rng, self.rng.choice((1, 2, 2, 3)))
+        if roll < 0.95:
+            return f"{self.word()[:1]}{digits(self.rng, self.rng.choice((1, 2)))}"
+        return f"{self.word()}.{self.word()}@{self.word()}.{self.word()[:3]}"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool of an office. ``param`` is the value it takes, if any."""
+
+    name: str
+    noun: str | None
+    param: str | None = None
+    code: bool = False
+
+    def signature(self) -> str:
+        """One line, as the chat template writes it."""
+        parts = [self.name, self.noun or "", self.param or "", "code?" if self.code else ""]
+        return " ".join(p for p in parts if p)
+
+    def box(self, main: bool) -> str:
+        """Label of the text box for its value on a page."""
+        return f"{self.param}" if main else f"{self.name} {self.param}"
+
+
+@dataclass(frozen=True)
+class Act:
+    """A tool, on a record (a slot) or on none, with a value and a code."""
+
+    tool: Tool
+    record: int | None
+    value: Value | None = None
+    code: str | None = None
+    main: bool = True
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is asked: instruction, its form with slots, the slots' values and the habit."""
+
+    text: str
+    when: str
+    slots: tuple[str, ...]
+    noun: str
+    records: tuple[int, ...]
+    habit: tuple[Act, ...]
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory and the plan that follows from it for its goal."""
+
+    when: str
+    content: str
+    plan: tuple[Act, ...]
+    key: tuple[str, ...]
+    lesson: bool = False
+    form: str = ""
+    error: str = ""
+    at: int = 0
+
+
+def lift(value: Value) -> str:
+    """A value as a memory writes it."""
+    if isinstance(value, int):
+        return f"${value}"
+    if isinstance(value, tuple):
+        return f'"${value[0]} {value[1]}"'
+    return f'"{value}"'
+
+
+def instantiate(value: Value, slots: tuple[str, ...]) -> str:
+    """A value with the slots of a goal put in."""
+    if isinstance(value, int):
+        return slots[value - 1]
+    if isinstance(value, tuple):
+        return f"{slots[value[0] - 1]} {value[1]}"
+    return value
+
+
+def call_text(act: Act) -> str:
+    """An act as the tool door's workflow writes it."""
+    parts = [act.tool.name]
+    if act.record is not None:
+        parts.append(f"${act.record}")
+    if act.value is not None:
+        parts.append(lift(act.value))
+    if act.code is not None:
+        parts.append(lift(act.code))
+    return " ".join(parts)
+
+
+@dataclass
+class Office:
+    """Nouns and tools, and the draws of goals and memories over them."""
+
+    words: Words
+    nouns: list[str] = field(default_factory=list)
+    mains: list[Tool] = field(default_factory=list)
+    sides: list[Tool] = field(default_factory=list)
+    adjectives: list[str] = field(default_factory=list)
+
+    @classmethod
+    def draw(cls, words: Words) -> Office:
+        """A new office."""
+        rng = words.rng
+        nouns = words.distinct(rng.randint(1, 4))
+        names = [w for w in words.distinct(18) if w not in nouns]
+        office = cls(words, nouns=nouns, adjectives=[names.pop(), names.pop()])
+        for _ in range(rng.randint(2, 8)):
+            if not names:
+                break
+            name = names.pop()
+            if rng.random() < 0.1 and names:
+                name = f"{name}_{names.pop()}"
+            param = words.word() if rng.random() < 0.3 else None
+            code = rng.random() < 0.7
+            office.mains.append(Tool(name, rng.choice(nouns), param, code))
+        for _ in range(min(rng.randint(2, 7), len(names))):
+            record = None if rng.random() < 0.12 else "record"
+            param = words.word() if record is None or rng.random() < 0.5 else None
+            office.sides.append(Tool(names.pop(), record, param))
+        return office
+
+    def record_name(self) -> str:
+        """The name of a record: mostly a number, sometimes a word."""
+        rng = self.words.rng
+        return digits(rng, rng.choice((2, 3, 3, 3, 4))) if rng.random() < 0.8 else self.words.word()
+
+    def goal(self, tool: Tool | None = None) -> Goal:
+        """A goal on one or two records, or of two verbs on one record."""
+        rng = self.words.rng
+        main = tool or rng.choice(self.mains)
+        adjective = f"{rng.choice(self.adjectives)} " if rng.random() < 0.15 else ""
+        ask = f"{adjective}{main.noun}"
+        to = "to " if rng.random() < 0.15 else ""
+        if main.param:
+            core, count = f"{main.name} {to}{ask} $1 with {main.param} $2", 2
+            habit: tuple[Act, ...] = (Act(main, 1, 2),)
+            key: tuple[str, ...] = (main.name, ask)
+        elif rng.random() < 0.25:
+            core, count = f"{main.name} {ask} $1 and {ask} $2", 2
+            habit, key = (Act(main, 1), Act(main, 2)), (main.name, ask, _TWO)
+        else:
+            others = [t for t in self.mains if t.noun == main.noun and not t.param and t != main]
+            if others and rng.random() < 0.3:
+                other = rng.choice(others)
+                core = f"{main.name} {ask} $1 and then {other.name} {ask} $1"
+                habit, key = (Act(main, 1), Act(other, 1)), (main.name, ask, other.name)
+            else:
+                core, habit, key = f"{main.name} {ask} $1", (Act(main, 1),), (main.name, ask)
+            count = 1
+        return self._worded(self.dress(core), count, main, habit, key)
+
+    def _worded(
+        self, core: str, count: int, main: Tool, habit: tuple[Act, ...], key: tuple[str, ...]
+    ) -> Goal:
+        first = self.record_name()
+        slots: tuple[str, ...] = (first,)
+        if count == 2:
+            second = self.words.name() if main.param else self.record_name()
+            while second == first:
+                second = self.record_name()
+            slots = (first, second)
+        when = text = core
+        for number, value in enumerate(slots, 1):
+            text = text.replace(f"${number}", value)
+        records = (1, 2) if key[-1] == _TWO else (1,)
+        return Goal(text, when, slots, str(main.noun), records, habit, key)
+
+    def dress(self, core: str) -> str:
+        """Put a polite word or a name around a goal, often nothing."""
+        rng = self.words.rng
+        if rng.random() < 0.3:
+            core = rng.choice(_PREFIXES) + core
+        elif rng.random() < 0.1:
+            core = f"for {self.words.word()}: {core}"
+        return core + (rng.choice(_SUFFIXES) if rng.random() < 0.3 else "")
+
+    def again(self, goal: Goal) -> Goal:
+        """The same kind of goal on other records, in other words."""
+        main = next(t for t in self.mains if t.name == goal.key[0])
+        core = self.reworded(goal)
+        return self._worded(core, len(goal.slots), main, goal.habit, goal.key)
+
+    def twice(self, goal: Goal) -> Goal:
+        """A goal on one record, asked of two."""
+        main = next(t for t in self.mains if t.name == goal.key[0])
+        ask = goal.key[1]
+        core = f"{main.name} {ask} $1 and {ask} $2"
+        key = (*goal.key, _TWO)
+        return self._worded(core, 2, main, (Act(main, 1), Act(main, 2)), key)
+
+    def reworded(self, goal: Goal) -> str:
+        """The goal's ``when`` in other dress."""
+        core = goal.when
+        for prefix in _PREFIXES:
+            core = core.removeprefix(prefix)
+        for suffix in _SUFFIXES:
+            core = core.removesuffix(suffix)
+        if core.startswith("for ") and ": " in core:
+            core = core.split(": ", 1)[1]
+        return self.dress(core)
+
+    def _side(self, record: int | None, recorded: bool = False) -> Act | None:
+        sides = [s for s in self.sides if s.noun or not recorded]
+        if not sides:
+            return None
+        tool = self.words.rng.choice(sides)
+        value = self.words.name() if tool.param else None
+        return Act(tool, record if tool.noun else None, value, main=False)
+
+    def workflow_plan(self, goal: Goal) -> tuple[Act, ...]:
+        """The habit with one to three changes at random places."""
+        rng = self.words.rng
+        plan = list(goal.habit)
+        for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
+            roll = rng.random()
+            at = rng.randrange(len(plan))
+            side = self._side(plan[at].record)
+            if roll < 0.35 and side:
+                plan.insert(at, side)
+            elif roll < 0.55 and side:
+                plan.insert(at + 1, side)
+            elif roll < 0.67 and side and plan[at].main:
+                plan[at] = side
+            elif roll < 0.85 and plan[at].main and plan[at].tool.code:
+                plan[at] = replace(plan[at], code=self.words.name())
+            elif isinstance(plan[at].value, int) and roll < 0.95:
+                plan[at] = replace(plan[at], value=(int(str(plan[at].value)), self.words.word()))
+            elif len(plan) == 2 and len(goal.records) == 1:
+                plan.reverse()
+        return tuple(plan)
+
+    def workflow(self, goal: Goal) -> Memory:
+        """A workflow memory through the tool door."""
+        plan = self.workflow_plan(goal)
+        content = "; ".join([*(call_text(a) for a in plan), "finish"])
+        return Memory(self.reworded(goal), content, plan, goal.key)
+
+    def lesson(self, goal: Goal) -> Memory | None:
+        """A lesson: what failed, and a hint with a position word."""
+        rng = self.words.rng
+        plan = list(goal.habit)
+        at = rng.randrange(len(plan))
+        form = rng.choice(("first", "first", "last", "instead", "with"))
+        # A lesson may have been learnt through the other door.
+        failed, hint = call_text(plan[at]), ""
+        if rng.random() < 0.4:
+            failed = f'click "{plan[at].tool.name}"'
+        if form == "with":
+            if not plan[at].tool.code:
+                return None
+            code = self.words.name()
+            plan = [replace(a, code=code) if a.tool == plan[at].tool else a for a in plan]
+            hint = f'with code "{code}"'
+        else:
+            side = self._side(1, recorded=True)
+            if side is None:
+                return None
+            hint = " ".join([side.tool.name, *([lift(side.value)] if side.value else []), form])
+            plan = self._apply(plan, side, form)
+            failed = "finish" if form == "last" else failed
+        if rng.random() < 0.2:
+            hint = rng.choice(("needs ", "use ", "please ")) + hint
+        error = f"{rng.choice(_STATUS)}: {hint}"
+        content = f"{failed} -> {error}"
+        when = self.reworded(goal)
+        return Memory(when, content, tuple(plan), goal.key, True, form, error, at)
+
+    @staticmethod
+    def _apply(plan: list[Act], side: Act, form: str) -> list[Act]:
+        done: list[Act] = []
+        records = list(dict.fromkeys(a.record for a in plan))
+        for record in records:
+            acts = [a for a in plan if a.record == record]
+            extra = replace(side, record=record)
+            if form == "first":
+                done += [extra, *acts]
+            elif form == "last":
+                done += [*acts, extra]
+            else:
+                done += [extra]
+        return done

@@ -1,0 +1,162 @@
+"""Pocket's tokenizer: the same word is the same tokens wherever it stands, and nothing is lost.
+
+A short model copies by looking up what followed the same tokens before; that needs ``Save`` in
+``button "Save" e7`` and in ``press Save`` to be the same tokens. So the mark that begins a word is
+written whether or not a blank stands before it, blanks beside punctuation belong to the
+punctuation, and the blank between two words is implied. Digits stand alone. References ``e0`` to
+``e99``, slots ``$1`` to ``$9`` and labels ``m1`` to ``m9`` are single tokens. Characters outside
+ASCII fall back to bytes. Decoding restores the text, runs of blanks excepted.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finetune.pocket.words import COMMON, ROLES, digits, pseudo_word
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["CALL", "END", "PAD", "SPECIAL", "VOCABULARY", "build_tokenizer"]
+
+PAD, TOOLS, SYSTEM, USER, ASSISTANT, CALL, END = (
+    "<|pad|>",
+    "<|tools|>",
+    "<|system|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|call|>",
+    "<|end|>",
+)
+SPECIAL = (PAD, TOOLS, SYSTEM, USER, ASSISTANT, CALL, END)
+VOCABULARY = 1536
+
+_WORD = "[A-Za-z0-9]"
+_MARK = "▁"
+_PIECES = (
+    rf"{_MARK}e\d{{1,2}}(?![A-Za-z0-9])"
+    rf"|{_MARK}m\d(?![A-Za-z0-9])"
+    rf"| ?\$?{_MARK}\d(?=[A-Za-z0-9])"
+    rf"| ?\${_MARK}\d"
+    r"|\n"
+    rf"|{_MARK}?[A-Za-z]+"
+    rf"|{_MARK}?\d"
+    rf"|[^A-Za-z0-9{_MARK}\n$]+"
+    r"|\$"
+)
+_STRUCTURE = """
+act with one call memory task done page alert status text row click fill select check press navigate
+back wait read finish element ref option checked key url seconds answer disabled selected options
+first instead last left out required needs missing and then to please now for the in into of named
+rejected locked refused failed ok field press enter
+""".split()
+
+CHAT_TEMPLATE = """
+{%- if tools %}{{ '<|tools|>' }}
+{%- for tool in tools %}{% set f = tool.function %}{{ f.name }}
+{%- for p in f.parameters.properties %}{{ ' ' + p }}
+{%- if p not in (f.parameters.required or []) %}{{ '?' }}{% endif %}{% endfor %}
+{%- if not loop.last %}{{ '\\n' }}{% endif %}{% endfor %}{% endif %}
+{%- for m in messages %}
+{%- if m.role == 'assistant' %}{{ '<|assistant|>' }}{% generation %}{{ m.content or '' }}
+{%- for c in m.tool_calls or [] %}{{ '<|call|>' + c.function.name }}
+{%- for v in c.function.arguments.values() %}{% set s = v if v is string else v | tojson %}
+{%- if s[:1] == 'e' and s[1:].isdigit() and s | length <= 4 %}{{ ' ' + s }}
+{%- else %}{{ ' "' + s | replace('"', '\\\\"') | replace('\\n', ' ') + '"' }}{% endif %}
+{%- endfor %}{% endfor %}{{ '<|end|>' }}{% endgeneration %}
+{%- elif m.role == 'system' %}{{ '<|system|>' + m.content }}
+{%- else %}{{ '<|user|>' + m.content }}{% endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}
+""".strip()
+
+
+def _corpus(rng: random.Random) -> list[str]:
+    """Lines with the words of the generated data: pseudo-words, common words, structure."""
+    lines = []
+    for _ in range(20_000):
+        words = [pseudo_word(rng, False) for _ in range(5)] + rng.choices(COMMON, k=4)
+        words += rng.choices(_STRUCTURE, k=4)
+        rng.shuffle(words)
+        words = [w.capitalize() if rng.random() < 0.1 else w for w in words]
+        lines.append(
+            f'{words[0]} "{words[1]} {words[2]}" e7\n{" ".join(words[3:])}; {words[1]}: {words[2]}'
+            f' -> {words[4]} "{words[5]}" "{digits(rng)}"\n{words[7]}, {words[8]} = "{words[9]}".'
+        )
+    return lines
+
+
+def _untrained() -> Any:
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, ignore_merges=True))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace(_MARK, "_"),
+            normalizers.Replace(Regex(r"[ \t\r]+"), " "),
+            normalizers.Replace(Regex(rf"(?<={_WORD}) (?={_WORD})"), _MARK),
+            normalizers.Replace(Regex(rf"(?<![A-Za-z0-9{_MARK}])(?={_WORD})"), _MARK),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), "isolated")
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Replace(Regex(rf"(?<={_WORD}){_MARK}(?={_WORD})"), " "),
+            decoders.Replace(_MARK, ""),
+        ]
+    )
+    return tokenizer
+
+
+def _with_whole_words(state: dict[str, Any]) -> dict[str, Any]:
+    """Add single tokens for references, slots, labels and frequent words (looked up before merges)."""
+    vocabulary: dict[str, int] = state["model"]["vocab"]
+    whole = [f"{_MARK}e{i}" for i in range(100)] + [f"{_MARK}m{i}" for i in range(1, 10)]
+    whole += [f"{blank}${_MARK}{i}" for i in range(1, 10) for blank in (" ", "")]
+    whole += [_MARK + w for w in dict.fromkeys([*_STRUCTURE, *ROLES, *COMMON])]
+    whole += [f"<0x{i:02X}>" for i in range(256)]
+    for token in whole:
+        vocabulary.setdefault(token, len(vocabulary))
+    return state
+
+
+def build_tokenizer(seed: int = 1) -> PreTrainedTokenizerFast:
+    """Train pocket's tokenizer on generated text; the same seed gives the same tokens."""
+    from tokenizers import Tokenizer, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = _untrained()
+    alphabet = [_MARK, "\n", *(chr(i) for i in range(32, 127))]
+    trainer = trainers.BpeTrainer(
+        vocab_size=900,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    raw.train_from_iterator(_corpus(random.Random(seed)), trainer)
+    state = _with_whole_words(json.loads(raw.to_str()))
+    raw = Tokenizer.from_str(json.dumps(state))
+    if raw.get_vocab_size() > VOCABULARY:
+        raise ValueError(f"{raw.get_vocab_size()} tokens do not fit into {VOCABULARY}")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        pad_token=PAD,
+        eos_token=END,
+        additional_special_tokens=[t for t in SPECIAL if t not in (PAD, END)],
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=2048,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """Load a saved tokenizer."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder)

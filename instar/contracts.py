@@ -1,0 +1,252 @@
+"""The contracts between the packages: protocols of one to three methods.
+
+Whatever touches a model, a tool or an episode is async. The six packages know these protocols and
+not each other; `instar.compose` hands concrete parts and callables from one to the next.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from pydantic import JsonValue
+
+from instar.types import (
+    Adapter,
+    MemoryItem,
+    MemoryOp,
+    Message,
+    Recalled,
+    Reply,
+    Result,
+    Sampling,
+    Score,
+    Split,
+    Task,
+    TaskDraft,
+    ToolSpec,
+    Trajectory,
+)
+
+__all__ = [
+    "ChatModel",
+    "Curator",
+    "Dataset",
+    "Distiller",
+    "Episode",
+    "Proposer",
+    "ProposalContext",
+    "Recall",
+    "Selector",
+    "Solve",
+    "Stateful",
+    "Toolset",
+    "Trainer",
+    "Verifier",
+    "World",
+]
+
+Solve: TypeAlias = Callable[[Task, int], Awaitable[Trajectory]]
+"""Run one episode of a task with a seed and return its scored record."""
+
+Recall: TypeAlias = Callable[[Task, Sequence[ToolSpec], int], Awaitable[list[Recalled]]]
+"""Choose memories for a task, the tools at hand and the episode's seed."""
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """A model that answers OpenAI chat messages, with tool calls."""
+
+    name: str
+    provider: str
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> Reply:
+        """Answer once.
+
+        Raises:
+            ModelFault: The model could not be reached after all retries.
+        """
+        ...
+
+
+@runtime_checkable
+class Toolset(Protocol):
+    """Tools over one shared state."""
+
+    def tools(self) -> list[ToolSpec]:
+        """The tools at hand."""
+        ...
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
+        """Call a tool; a mistake of the caller comes back as text with ``error`` set.
+
+        Raises:
+            EpisodeFault: The infrastructure failed.
+        """
+        ...
+
+
+@runtime_checkable
+class Episode(Protocol):
+    """One live attempt at a task."""
+
+    toolset: Toolset
+
+    async def observe(self) -> str:
+        """What there is to see now."""
+        ...
+
+    def done(self) -> bool:
+        """Whether the world has ended the episode."""
+        ...
+
+    async def finish(self, answer: str) -> Result:
+        """Take the agent's word that it is done; the text is the world's last feedback."""
+        ...
+
+    async def score(self) -> Score:
+        """Judge the final state; may be asked once, after the last call."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything the episode holds."""
+        ...
+
+
+@runtime_checkable
+class World(Protocol):
+    """Tasks, and the episodes in which they are attempted."""
+
+    id: str
+    namespace: str
+
+    def tasks(self, split: Split, n: int, seed: int) -> list[Task]:
+        """At most ``n`` distinct tasks of a split, the same for the same seed."""
+        ...
+
+    async def open(self, task: Task, seed: int) -> Episode:
+        """Begin an attempt."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What can be saved in the middle of a run and go on with identical draws."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """State as JSON values."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        ...
+
+
+@runtime_checkable
+class Distiller(Stateful, Protocol):
+    """Turns trajectories into changes of the memory bank."""
+
+    def distill(
+        self, trajectories: Sequence[Trajectory], bank: Sequence[MemoryItem]
+    ) -> list[MemoryOp]:
+        """Changes that the trajectories justify, given the items visible now."""
+        ...
+
+
+@runtime_checkable
+class Selector(Stateful, Protocol):
+    """Chooses which tasks to practise."""
+
+    def select(self, pool: Sequence[Task], k: int, rng: random.Random) -> list[Task]:
+        """``k`` tasks of the pool (fewer if it is smaller), without repetition."""
+        ...
+
+    def update(self, attempts: Mapping[str, Sequence[Score]], groups: Mapping[str, str]) -> None:
+        """Learn from scored attempts.
+
+        Args:
+            attempts: Scores per task id, at least two a task; unknown ones are ignored.
+            groups: Group of each task id.
+
+        Raises:
+            ConfigError: A task has fewer than two attempts.
+        """
+        ...
+
+
+class ProposalContext(Protocol):
+    """What a proposer may look at: practise only.
+
+    Attributes:
+        dials: Values of each parameter that sets the difficulty, easiest first; the world's hint.
+        content: Parameters that the world draws anew where a draft leaves them out.
+    """
+
+    failures: Sequence[Trajectory]
+    successes: Sequence[Trajectory]
+    tools: Sequence[ToolSpec]
+    recent: Sequence[Task]
+    dials: Mapping[str, Sequence[JsonValue]]
+    content: Sequence[str]
+
+
+@runtime_checkable
+class Proposer(Stateful, Protocol):
+    """Makes drafts of new practise tasks."""
+
+    def propose(self, context: ProposalContext, n: int, rng: random.Random) -> list[TaskDraft]:
+        """At most ``n`` drafts; each still has to pass the checks."""
+        ...
+
+
+@runtime_checkable
+class Verifier(Protocol):
+    """Scores trajectories where no program can judge."""
+
+    async def score(self, task: Task, trajectories: Sequence[Trajectory]) -> list[Score]:
+        """One score a trajectory; what cannot be judged is unknown."""
+        ...
+
+
+class Dataset(Protocol):
+    """Rows to train on, and why the rest was left out.
+
+    Each row is ``{"prompt": [messages], "completion": [message], "tools": [schemas], ...}``.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    dropped: Mapping[str, str]
+    hash: str
+
+
+@runtime_checkable
+class Curator(Stateful, Protocol):
+    """Chooses what to train on."""
+
+    def curate(self, trajectories: Sequence[Trajectory]) -> Dataset:
+        """Rows from trajectories, and the reason for each trajectory that gave none."""
+        ...
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Turns a dataset into an adapter."""
+
+    def train(
+        self,
+        dataset: Dataset,
+        base: Path,
+        parent: Path | None,
+        out: Path,
+        seed: int,
+    ) -> Adapter:
+        """Train on ``dataset`` over the frozen ``base``; the adapter lies in ``out`` when done.
+
+        Raises:
+            UserError: There is nothing to train on, or the machine cannot.
+        """
+        ...

@@ -1,0 +1,289 @@
+"""A transformers model in this process: adapters by name on one base, concurrent requests batched.
+
+Requests wait in a queue; whatever waits when the model becomes free is answered in one batch, one
+batch an adapter. A request samples with noise of its own seed (the Gumbel-max trick: the largest of
+logits plus Gumbel noise is a sample), so its answer does not depend on what it was batched with,
+rounding of batched floating point excepted. Left out on purpose: reuse of prefixes, and streaming.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from instar._toolparse import parse_reply
+from instar.errors import MissingExtra, ModelFault, UserError
+from instar.types import Message, Reply, Sampling, ToolSpec, Usage
+
+__all__ = ["LocalEngine", "LocalModel"]
+
+_BATCH = 32
+
+
+@dataclass
+class _Request:
+    prompt: str
+    tools: tuple[ToolSpec, ...]
+    sampling: Sampling
+    adapter: Path | None
+    answer: asyncio.Future[Reply]
+
+
+class LocalEngine:
+    """One base model with any number of LoRA adapters.
+
+    Args:
+        folder: A transformers model folder or hub id.
+        device: ``cpu``, ``cuda``...; the default is CUDA where there is one.
+    """
+
+    def __init__(self, folder: Path | str, device: str | None = None) -> None:
+        self.folder = folder
+        self._device = device
+        self._pending: list[_Request] = []
+        self._worker: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="local-model")
+        self._model: Any = None
+        self._tokenizer: Any = None
+        self._adapters: dict[Path, str] = {}
+
+    def client(self, adapter: Path | None = None) -> LocalModel:
+        """The base, or the base with an adapter folder, as a chat model."""
+        return LocalModel(self, adapter)
+
+    async def close(self) -> None:
+        """Wait for the running batch and let go of the model."""
+        if self._worker:
+            await asyncio.gather(self._worker, return_exceptions=True)
+        self._thread.shutdown(wait=True)
+        self._model = self._tokenizer = None
+
+    async def ask(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+        adapter: Path | None,
+    ) -> Reply:
+        """Queue one request and wait for its answer."""
+        loop = asyncio.get_running_loop()
+        if self._model is None:
+            await loop.run_in_executor(self._thread, self._load)
+        prompt = self._render(messages, tools)
+        request = _Request(prompt, tuple(tools), sampling, adapter, loop.create_future())
+        self._pending.append(request)
+        if self._worker is None or self._worker.done():
+            self._worker = loop.create_task(self._serve())
+        return await request.answer
+
+    async def _serve(self) -> None:
+        """Answer until nothing waits."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0)
+        while self._pending:
+            batch = self._next_batch()
+            try:
+                replies = await loop.run_in_executor(self._thread, self._generate, batch)
+            # The boundary between our queue and the model: whatever broke belongs to the callers.
+            except Exception as error:  # noqa: BLE001
+                for request in batch:
+                    if not request.answer.done():
+                        request.answer.set_exception(_fault(error))
+                continue
+            for request, reply in zip(batch, replies, strict=True):
+                if not request.answer.done():
+                    request.answer.set_result(reply)
+            # Callers run now and queue their next request, so that batches stay full.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    def _next_batch(self) -> list[_Request]:
+        adapter = self._pending[0].adapter
+        batch = [r for r in self._pending if r.adapter == adapter][:_BATCH]
+        chosen = {id(r) for r in batch}
+        self._pending = [r for r in self._pending if id(r) not in chosen]
+        return batch
+
+    def _load(self) -> None:
+        if self._model is not None:
+            return
+        try:
+            import torch
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers.utils import logging
+        except ImportError as error:
+            raise MissingExtra("torch or transformers", "pip install 'instar[local]'") from error
+        logging.disable_progress_bar()
+        device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(self.folder)
+            model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=dtype)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().split("\n", 1)[0]
+            raise UserError(f"Cannot load the model {str(self.folder)!r}: {reason}") from error
+        self._tokenizer.padding_side = "left"
+        if self._tokenizer.pad_token_id is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._model = model.to(device).eval()
+
+    def _render(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> str:
+        """The chat template's text; special tokens inside contents are broken up, being data."""
+        special = self._tokenizer.all_special_tokens
+        clean = [{**m, "content": _defused(m.get("content") or "", special)} for m in messages]
+        text: str = self._tokenizer.apply_chat_template(
+            clean,
+            tools=[t.schema_openai() for t in tools] or None,
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        return text
+
+    def _use(self, adapter: Path | None) -> Any:
+        """The model with the asked adapter switched on."""
+        if adapter is None:
+            return self._model.disable_adapter() if self._adapters else nullcontext()
+        if adapter not in self._adapters:
+            name = f"a{len(self._adapters)}"
+            self._attach(adapter, name)
+            self._adapters[adapter] = name
+        self._model.set_adapter(self._adapters[adapter])
+        return nullcontext()
+
+    def _attach(self, adapter: Path, name: str) -> None:
+        from peft import PeftModel
+
+        try:
+            if self._adapters:
+                self._model.load_adapter(str(adapter), adapter_name=name)
+            else:
+                self._model = PeftModel.from_pretrained(
+                    self._model, str(adapter), adapter_name=name
+                )
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().split("\n", 1)[0]
+            raise UserError(f"Cannot load the adapter {adapter.name!r}: {reason}") from error
+        self._model.eval()
+
+    def _generate(self, batch: list[_Request]) -> list[Reply]:
+        import torch
+        from transformers import LogitsProcessorList
+
+        begun = time.monotonic()
+        inputs = self._tokenizer(
+            [r.prompt for r in batch], add_special_tokens=False, padding=True, return_tensors="pt"
+        ).to(self._model.device)
+        inputs.pop("token_type_ids", None)
+        width = inputs["input_ids"].shape[1]
+        self._check_length(width)
+        noise = LogitsProcessorList([_Gumbel([r.sampling for r in batch])])
+        with torch.inference_mode(), self._use(batch[0].adapter):
+            output = self._model.generate(
+                **inputs,
+                max_new_tokens=max(r.sampling.max_tokens for r in batch),
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                logits_processor=noise,
+                pad_token_id=self._tokenizer.pad_token_id,
+            )
+        seconds = time.monotonic() - begun
+        prompts = inputs["attention_mask"].sum(1).tolist()
+        rows = zip(batch, output[:, width:], prompts, strict=True)
+        return [self._reply(r, new.tolist(), int(n), seconds) for r, new, n in rows]
+
+    def _check_length(self, width: int) -> None:
+        limit = getattr(self._model.config, "max_position_embeddings", None)
+        if limit and width >= limit:
+            raise ModelFault(f"The prompt has {width} tokens; the model takes fewer than {limit}.")
+
+    def _reply(self, request: _Request, tokens: list[int], prompt: int, seconds: float) -> Reply:
+        tokens = tokens[: request.sampling.max_tokens]
+        ends = self._model.generation_config.eos_token_id
+        stops = set(ends if isinstance(ends, list) else [ends])
+        stop = next((i for i, t in enumerate(tokens) if t in stops), None)
+        kept = tokens if stop is None else tokens[:stop]
+        text = self._tokenizer.decode(kept, skip_special_tokens=False)
+        content, calls = parse_reply(text, request.tools)
+        used = len(kept) + (stop is not None)
+        return Reply(
+            content=content,
+            calls=calls,
+            usage=Usage(calls=1, prompt_tokens=prompt, completion_tokens=used, cost=0.0),
+            model=str(self.folder),
+            provider="local",
+            finish="length" if stop is None else "stop",
+            seconds=seconds,
+        )
+
+
+class LocalModel:
+    """A `ChatModel` over an engine."""
+
+    provider = "local"
+
+    def __init__(self, engine: LocalEngine, adapter: Path | None) -> None:
+        self.engine = engine
+        self.adapter = adapter
+        tail = f"@{adapter.name}" if adapter else ""
+        self.name = f"local/{Path(str(engine.folder)).name}{tail}"
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> Reply:
+        """Answer once; see `ChatModel`."""
+        reply = await self.engine.ask(messages, tools, sampling, self.adapter)
+        return reply.model_copy(update={"model": self.name})
+
+
+class _Gumbel:
+    """Logits processor that turns greedy decoding into sampling, each row with its own seed."""
+
+    def __init__(self, samplings: Sequence[Sampling]) -> None:
+        import torch
+
+        self.samplings = samplings
+        self.generators = [torch.Generator().manual_seed(s.seed) for s in samplings]
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Scores whose largest entry is the next token of each row."""
+        import torch
+
+        if all(s.temperature == 0 for s in self.samplings):
+            return scores
+        scores = scores.clone()
+        for i, (sampling, generator) in enumerate(zip(self.samplings, self.generators, strict=True)):
+            if sampling.temperature == 0:
+                continue
+            row = _nucleus(scores[i].float() / sampling.temperature, sampling.top_p)
+            uniform = torch.rand(row.shape, generator=generator).clamp_(1e-9, 1 - 1e-7)
+            scores[i] = row - torch.log(-torch.log(uniform)).to(row.device)
+        return scores
+
+
+def _nucleus(row: Any, top_p: float) -> Any:
+    """Logits with everything outside the smallest set of mass ``top_p`` ruled out."""
+    if top_p >= 1:
+        return row
+    values, order = row.sort(descending=True)
+    outside = values.softmax(-1).cumsum(-1) - values.softmax(-1) >= top_p
+    return row.index_fill(0, order[outside], float("-inf"))
+
+
+def _defused(text: str, special: Sequence[str]) -> str:
+    for token in special:
+        text = text.replace(token, token[:1] + " " + token[1:])
+    return text
+
+
+def _fault(error: Exception) -> Exception:
+    if isinstance(error, UserError | ModelFault):
+        return error
+    return ModelFault(f"The local model failed: {type(error).__name__}: {error}")

@@ -1,0 +1,239 @@
+"""Pocket's parts: tokenizer, generated rows, structured start, pre-training."""
+
+import json
+import random
+import re
+
+import pytest
+
+from finetune.pocket.batches import Stream
+from finetune.pocket.pages import WEB_TOOLS
+from finetune.pocket.pretrain import Recipe, pretrain
+from finetune.pocket.rows import draw_row
+from finetune.pocket.start import build_model
+from finetune.pocket.tokenizer import build_tokenizer
+from finetune.pocket.words import is_held_out, pseudo_word
+from instar import render
+from instar._toolparse import parse_reply
+from instar.types import (
+    MemoryKind,
+    Prompts,
+    Recalled,
+    Result,
+    Step,
+    Task,
+    ToolSpec,
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'button "Save order" e12\ntextbox "tag text" e5 = "x"',
+        'task: please refund order 417. -> tag $1 "red"; refund $1; finish [m2]',
+        "PO-48 a_b jo.s@x.org $12 e7 m1 100 é 日本",
+        'alert: locked: tag "red" first',
+    ],
+)
+def test_tokenizer_gives_the_text_back(tokenizer, text):
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False).input_ids) == text
+
+
+def test_a_word_is_the_same_tokens_wherever_it_stands(tokenizer):
+    def ids(text):
+        return tokenizer(text, add_special_tokens=False).input_ids
+
+    alone = ids("kolupa")
+    for text in ('button "kolupa" e3', "press kolupa now", "(kolupa)", "a: kolupa; b"):
+        whole = ids(text)
+        assert any(whole[i : i + len(alone)] == alone for i in range(len(whole)))
+
+
+def test_references_slots_and_labels_are_single_tokens(tokenizer):
+    for text in ("e0", "e99", "$1", "m3"):
+        assert len(tokenizer(text, add_special_tokens=False).input_ids) == 1
+
+
+def test_template_marks_what_the_assistant_said_and_its_stop_token(tokenizer):
+    call = {"type": "function", "function": {"name": "tag", "arguments": {"r": "417", "t": 'a "b"'}}}
+    messages = [
+        {"role": "user", "content": "task: x"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
+    out = tokenizer.apply_chat_template(
+        messages, return_dict=True, return_assistant_tokens_mask=True, tokenize=True
+    )
+    said = [t for t, m in zip(out["input_ids"], out["assistant_masks"], strict=True) if m]
+    assert tokenizer.decode(said) == '<|call|>tag "417" "a \\"b\\""<|end|>'
+
+
+def test_held_out_words_are_never_in_training_rows():
+    rng = random.Random(0)
+    held = {pseudo_word(rng, True) for _ in range(300)}
+    assert all(is_held_out(w) for w in held)
+    assert not any(is_held_out(pseudo_word(rng, False)) for _ in range(300))
+
+
+def _specs(lines):
+    specs = []
+    for line in lines:
+        name, *names = line.split()
+        properties = {n.rstrip("?"): {"type": "string"} for n in names}
+        required = [n for n in names if not n.endswith("?")]
+        schema = {"type": "object", "properties": properties, "required": required}
+        volatile = ("ref",) if line in WEB_TOOLS else ()
+        specs.append(ToolSpec(name=name, parameters=schema, volatile=volatile))
+    return specs
+
+
+def _memories(system):
+    found = re.findall(r"^task: (.*?) -> (.*) \[(m\d)\]$", system, re.M)
+    return [
+        Recalled(
+            label=label, item="i", version=1, title="", when=when, content=content,
+            kind=MemoryKind.LESSON,
+        )
+        for when, content, label in found
+    ]  # fmt: skip
+
+
+def _steps(done, specs):
+    steps = []
+    plain = [s.model_copy(update={"parameters": _without(s), "volatile": ()}) for s in specs]
+    for line in done:
+        call, said = line.split(" -> ", 1)
+        _, calls = parse_reply(f"<|call|>{call}", plain)
+        steps.append(Step(observation="", calls=calls, results=(Result(text=said),)))
+    return steps
+
+
+def _without(spec):
+    kept = {k: v for k, v in spec.parameters["properties"].items() if k not in spec.volatile}
+    return {**spec.parameters, "properties": kept}
+
+
+def test_rows_are_what_render_and_the_template_would_serve(tokenizer):
+    """Parse generated prompts into records, render the records, and get the same text."""
+    rng = random.Random(7)
+    prompts = Prompts(name="compact", system="act with one call")
+    seen = set()
+    for _ in range(60):
+        row = draw_row(rng, False, 3)
+        tool_part, system = row.prefix.removeprefix("<|tools|>").split("<|system|>")
+        system, *page = system.split("<|user|>")
+        specs = _specs(tool_part.split("\n"))
+        for query in row.queries:
+            asked = query.body.removeprefix("<|user|>") if not page else page[0] + query.body
+            before, task = asked.rsplit("task: ", 1)
+            observation, _, done = before.strip().partition("\ndone:\n")
+            steps = _steps(done.split("\n") if done else [], specs)
+            record = Task(id="t", instruction=task, world="w", namespace="n", group="g", family="f")
+            messages = render.messages(
+                prompts, _memories(system), record, steps, observation, specs
+            )
+            text = tokenizer.apply_chat_template(
+                messages,
+                tools=[s.schema_openai() for s in specs],
+                tokenize=False,
+                add_generation_prompt=True,
+            )
+            assert text == row.prefix + query.body + "<|assistant|>"
+            seen.add(query.skill)
+    assert {"page", "tools/workflow", "tools/lesson", "web/habit"} <= seen
+
+
+def test_answers_parse_into_calls_of_the_tools_at_hand():
+    rng = random.Random(3)
+    for _ in range(60):
+        row = draw_row(rng, False, 3)
+        lines = row.prefix.removeprefix("<|tools|>").split("<|system|>")[0].split("\n")
+        specs = _specs(lines)
+        for query in row.queries:
+            content, calls = parse_reply(query.answer + "<|end|>", specs)
+            assert len(calls) == 1
+            assert content == "" or render.split_citation(content)[2] is not None
+
+
+def test_a_query_sees_its_prefix_and_itself_only(tokenizer):
+    stream = Stream(tokenizer, seed=0, rows=2, length=400)
+    batch = stream.batch(5)
+    assert (stream.batch(5).inputs == batch.inputs).all()
+    end = tokenizer.convert_tokens_to_ids("<|end|>")
+    ends = (batch.inputs[0] == end).nonzero().flatten().tolist()
+    assert len(ends) >= 2
+    second = ends[0] + 2
+    first_answer = ends[0]
+    assert batch.mask[0, 0, second, first_answer] < -1e8
+    assert batch.mask[0, 0, second, 0] == 0
+    assert batch.counts.any() and not batch.counts.all()
+
+
+def test_structured_start_looks_at_what_followed_the_same_words(tokenizer):
+    """Untrained, an attention head of the wiring points at the right reference."""
+    import torch
+
+    model = build_model(len(tokenizer), seed=0).eval()
+    model.set_attn_implementation("eager")
+    rng = random.Random(1)
+    found = 0
+    for _ in range(20):
+        names = [pseudo_word(rng, False) for _ in range(6)]
+        numbers = rng.sample(range(100), 6)
+        lines = [f'button "{n}" e{i}' for n, i in zip(names, numbers, strict=True)]
+        text = "\n".join(lines) + f'\nclick "{names[2]}" '
+        ids = tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
+        wanted = ids[0].tolist().index(tokenizer.convert_tokens_to_ids(f"▁e{numbers[2]}"))
+        with torch.no_grad():
+            attention = model(input_ids=ids, output_attentions=True).attentions
+        heads = [a[0, :, -1].argmax(-1).tolist() for a in attention if a is not None]
+        found += any(wanted in h for h in heads)
+    assert found >= 18
+
+
+def test_pretraining_learns_resumes_and_ships_a_stock_model(tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    recipe = Recipe(
+        tokens=6_000, width=32, layers=2, rows=2, length=300, compile=False,
+        checkpoint_seconds=0.0, exam_seconds=1e9, exam_size=4,
+    )  # fmt: skip
+    losses = []
+    final = pretrain(recipe, tmp_path, losses.append)
+    assert final["tokens"] >= 6_000
+    report = json.loads((tmp_path / "training.json").read_text())
+    assert report["recipe"]["tokens"] == 6_000
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "task: x"}], add_generation_prompt=True, return_tensors="pt",
+        return_dict=True,
+    )  # fmt: skip
+    assert model.generate(**prompt, max_new_tokens=4).shape[1] > prompt["input_ids"].shape[1]
+
+
+def test_an_interrupted_pretraining_goes_on_as_if_it_had_not_been(tmp_path):
+    import torch
+
+    from finetune.pocket.pretrain import _Run
+
+    recipe = Recipe(tokens=10_000, width=32, layers=2, rows=2, length=300, compile=False)
+    straight = _Run(recipe)
+    for _ in range(4):
+        straight.train_step()
+    halted = _Run(recipe)
+    for _ in range(2):
+        halted.train_step()
+    halted.save(tmp_path / "checkpoint.pt")
+    resumed = _Run(recipe)
+    assert resumed.resume(tmp_path / "checkpoint.pt")
+    for _ in range(2):
+        resumed.train_step()
+    pairs = zip(straight.model.parameters(), resumed.model.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
+    other = _Run(Recipe(tokens=20_000, width=32, layers=2, rows=2, length=300, compile=False))
+    assert not other.resume(tmp_path / "checkpoint.pt")
