@@ -30,7 +30,8 @@ def _orthogonalise(gradient: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         square = x @ x.mT
         x = _A * x + (_B * square + _C * square @ square) @ x
-    return (x.mT if flip else x).float()
+    result: Tensor = (x.mT if flip else x).float()
+    return result
 
 
 class Muon:

@@ -219,8 +219,9 @@ def _web_row(office: Office, count: int) -> Row | None:
     numbers = rng.sample(range(100), len(elements))
     refs = {f"{e.role} {e.name}": f"e{n}" for e, n in zip(elements, numbers, strict=True)}
     said = []
-    if at and moves[at - 1].last:
-        said = [f"status: {_answered(office, moves[at - 1].last, case.goal)}"]
+    ended = moves[at - 1].last if at else None
+    if ended:
+        said = [f"status: {_answered(office, ended, case.goal)}"]
     elif case.failed and at == opening:
         said = [f"alert: {case.error}"]
     title, *rest = site.heading(page)

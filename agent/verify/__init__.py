@@ -1,0 +1,1 @@
+"""Verifiers for where no program can judge."""

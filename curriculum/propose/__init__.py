@@ -1,0 +1,1 @@
+"""Proposers: which new tasks to draft."""

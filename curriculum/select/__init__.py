@@ -1,0 +1,1 @@
+"""Selectors: which tasks to practise."""

@@ -1,0 +1,234 @@
+"""Models behind a wire, through litellm; and the scripted model, re-exported from its own file.
+
+litellm knows the providers; everything around it is decided here, because it differs between them:
+one retry policy with an injected sleep (litellm's own is switched off), one error with one line for
+whatever cannot be mended by asking again, arguments decoded, a price only where one is known.
+A server that leaves tool calls in the text (many do for open models) is read by `_toolparse`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from instar._scripted import Scripted
+from instar._toolparse import decode_arguments, parse_reply
+from instar.errors import ModelFault
+from instar.types import Message, Reply, Sampling, ToolCall, ToolSpec, Usage
+
+__all__ = ["LiteLLM", "Scripted"]
+
+_LONGEST_WAIT = 60.0
+_MENDABLE = frozenset({408, 409, 425, 429})
+_KEYLESS = "no-key"
+
+
+def _litellm() -> Any:
+    """The library, quiet: no download of the price list, no telemetry, no log lines."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    import litellm
+
+    litellm.telemetry = False
+    litellm.suppress_debug_info = True
+    litellm.drop_params = True
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return litellm
+
+
+class LiteLLM:
+    """Any model that litellm reaches, such as ``anthropic/...``, ``ollama/...`` or a server by URL.
+
+    Args:
+        model: litellm's name of the model; with ``base_url`` a bare name means an OpenAI-format server.
+        base_url: Server to ask instead of the provider's own.
+        api_key: Key to send instead of the one in the environment.
+        timeout: Seconds for one request.
+        retries: How often to ask again after an answer that may pass (429, 5xx, no connection).
+        sleep: How to wait between two requests.
+        clock: Monotonic seconds, for what a request took.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float = 120.0,
+        retries: int = 4,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if base_url and "/" not in model:
+            model = f"openai/{model}"
+        self.name = model
+        self.provider = model.split("/", 1)[0] if "/" in model else _provider(model)
+        self._base_url = base_url
+        self._api_key = api_key or _own_server_key(self.provider, base_url)
+        self._timeout = timeout
+        self._retries = retries
+        self._sleep = sleep
+        self._clock = clock
+        self._jitter = random.Random(0)
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> Reply:
+        """Answer once.
+
+        Raises:
+            ModelFault: The request is refused for good, or failed after all retries.
+        """
+        litellm = _litellm()
+        request = self._request(messages, tools, sampling)
+        for attempt in range(self._retries + 1):
+            started = self._clock()
+            # litellm raises a family of classes without a common base below Exception.
+            try:
+                response = await litellm.acompletion(**request)
+            except Exception as error:
+                if not _mendable(error) or attempt == self._retries:
+                    raise ModelFault(self._explain(error)) from error
+                await self._sleep(self._wait(attempt, error))
+            else:
+                return self._reply(response, tools, self._clock() - started)
+        raise AssertionError("unreachable")
+
+    def _request(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "model": self.name,
+            "messages": [_wire(m) for m in messages],
+            "temperature": sampling.temperature,
+            "max_tokens": sampling.max_tokens,
+            "seed": sampling.seed,
+            "timeout": self._timeout,
+            "api_base": self._base_url,
+            "api_key": self._api_key,
+            "num_retries": 0,
+            "max_retries": 0,
+        }
+        if sampling.top_p != 1.0:
+            # Several providers refuse a request that sets both temperature and top_p.
+            request["top_p"] = sampling.top_p
+        if tools:
+            request["tools"] = [t.schema_openai() for t in tools]
+            # With tools litellm imports its MCP gateway, which fails where `mcp` is not installed.
+            request["_skip_mcp_handler"] = True
+        return request
+
+    def _wait(self, attempt: int, error: Exception) -> float:
+        """Seconds before the next request: what the server asked for, else doubling with jitter."""
+        asked = _retry_after(error)
+        if asked is not None:
+            return min(_LONGEST_WAIT, asked)
+        return min(_LONGEST_WAIT, 2.0**attempt) * (0.5 + self._jitter.random() / 2)
+
+    def _explain(self, error: Exception) -> str:
+        """One line that says what went wrong and, where it is known, what to do."""
+        where = self._base_url or self.provider
+        text = " ".join(str(error).split())
+        status = getattr(error, "status_code", None)
+        if "LLM Provider NOT provided" in text:
+            return f"Unknown model {self.name!r}: write provider/model, or give a base URL."
+        if status == 401 or "Missing credentials" in text:
+            variable = f"{self.provider.upper()}_API_KEY"
+            return (
+                f"{where} refused the key for {self.name!r}, or none is set: export {variable}=..."
+            )
+        if status == 404:
+            return f"{where} has no model {self.name!r}."
+        if "Connection error" in text or "Cannot connect" in text:
+            return f"{where} cannot be reached for model {self.name!r}: is the server running?"
+        if status == 408:
+            return f"{where} did not answer within {self._timeout:g} s for model {self.name!r}."
+        return f"{where} failed for model {self.name!r}: {text[:300]}"
+
+    def _reply(self, response: Any, tools: Sequence[ToolSpec], seconds: float) -> Reply:
+        choice = response.choices[0] if response.choices else None
+        message = choice.message if choice else None
+        content = (message.content if message else None) or ""
+        calls = tuple(
+            ToolCall(
+                id=c.id or f"call_{i}",
+                name=c.function.name or "",
+                arguments=decode_arguments(c.function.arguments),
+            )
+            for i, c in enumerate((message.tool_calls if message else None) or (), 1)
+        )
+        if tools and not calls:
+            content, calls = parse_reply(content, tools)
+        return Reply(
+            content=content,
+            calls=calls,
+            usage=self._usage(response),
+            model=response.model or self.name,
+            provider=self.provider,
+            finish=(choice.finish_reason if choice else None) or "stop",
+            seconds=seconds,
+        )
+
+    def _usage(self, response: Any) -> Usage:
+        used = getattr(response, "usage", None)
+        hidden = getattr(response, "_hidden_params", None) or {}
+        # A server of one's own has no list price, whatever its model is called.
+        cost = None if self._base_url else hidden.get("response_cost")
+        return Usage(
+            calls=1,
+            prompt_tokens=getattr(used, "prompt_tokens", 0) or 0,
+            completion_tokens=getattr(used, "completion_tokens", 0) or 0,
+            cost=cost,
+        )
+
+
+def _provider(model: str) -> str:
+    """The provider that litellm takes a bare model name for."""
+    litellm = _litellm()
+    try:
+        return str(litellm.get_llm_provider(model)[1])
+    except litellm.exceptions.BadRequestError as error:
+        raise ModelFault(
+            f"Unknown model {model!r}: write provider/model, or give a base URL."
+        ) from error
+
+
+def _own_server_key(provider: str, base_url: str | None) -> str | None:
+    """Servers of one's own want no key, but OpenAI's client insists on having one."""
+    needed = base_url is not None and provider in {"openai", "hosted_vllm"}
+    return _KEYLESS if needed and not os.environ.get(f"{provider.upper()}_API_KEY") else None
+
+
+def _mendable(error: Exception) -> bool:
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int) or "Missing credentials" in str(error):
+        return False
+    return status in _MENDABLE or status >= 500
+
+
+def _retry_after(error: Exception) -> float | None:
+    for holder in (error, error.__cause__, error.__context__):
+        headers = getattr(getattr(holder, "response", None), "headers", None) or {}
+        headers = headers or getattr(holder, "litellm_response_headers", None) or {}
+        value = headers.get("retry-after", "")
+        if value.replace(".", "", 1).isdigit():
+            return float(value)
+    return None
+
+
+def _wire(message: Message) -> Message:
+    """A message as the wire has it: arguments of tool calls are JSON strings."""
+    if "tool_calls" not in message:
+        return message
+    calls = [
+        {**c, "function": {**c["function"], "arguments": json.dumps(c["function"]["arguments"])}}
+        for c in message["tool_calls"]
+    ]
+    return {**message, "tool_calls": calls}
