@@ -1,0 +1,108 @@
+"""The doctor's look at a workspace and at the disk below it; nothing there is changed."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from instar._findings import Finding, State
+from instar.errors import UserError
+
+__all__ = ["disk", "examine"]
+
+_LEAST_DISK = 2 * 2**30
+
+
+def disk(workspace: Path) -> Finding:
+    """Free space where the workspace is, or would be."""
+    place = next(p for p in (workspace.absolute(), *workspace.absolute().parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    detail = f"{free / 2**30:.1f} GiB free at {place}"
+    if free >= _LEAST_DISK:
+        return Finding(name="disk", state=State.FOUND, detail=detail)
+    remedy = "free some space, or choose another place with --workspace DIR"
+    return Finding(name="disk", state=State.BROKEN, detail=detail, remedy=remedy)
+
+
+def examine(workspace: Path) -> list[Finding]:
+    """Lock, settings, store, adapters and index of a workspace, which need not exist."""
+    if not (workspace / "instar.db").exists():
+        detail = f"none at {workspace}"
+        remedy = f"instar init --workspace {workspace}"
+        found = Finding(
+            name="workspace", state=State.MISSING, detail=detail, remedy=remedy, needed=False
+        )
+        return [found]
+    parts = (_lock, _settings, _store, _index)
+    return [finding for part in parts for finding in part(workspace)]
+
+
+def _lock(workspace: Path) -> Iterator[Finding]:
+    path = workspace / "instar.lock"
+    if not path.exists():
+        return
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            detail = f"held by process {file.read().strip() or 'unknown'}, which is at work here"
+            yield Finding(name="lock", state=State.FOUND, detail=detail)
+
+
+def _settings(workspace: Path) -> Iterator[Finding]:
+    from instar.config import load_config
+
+    path = workspace / "instar.toml"
+    if not path.exists():
+        return
+    try:
+        load_config(path)
+    except UserError as error:
+        yield Finding(name="settings", state=State.BROKEN, detail=str(error))
+    else:
+        yield Finding(name="settings", state=State.FOUND, detail=str(path))
+
+
+def _store(workspace: Path) -> Iterator[Finding]:
+    from finetune.registry import Registry
+    from instar.store import Store
+
+    with Store.open(workspace, create=False) as store:
+        wrong = store.check()
+        if wrong:
+            yield Finding(name="workspace", state=State.BROKEN, detail=wrong)
+            return
+        detail = f"{workspace}, {len(store.generations())} generations"
+        yield Finding(name="workspace", state=State.FOUND, detail=detail)
+        adapters = len(store.adapters())
+        faults = Registry(workspace / "adapters", store).faults()
+    yield Finding(name="adapters", state=State.FOUND, detail=f"{adapters} recorded")
+    for fault in faults:
+        detail = f"{fault.path}: {fault.why}"
+        yield Finding(name="adapter", state=State.BROKEN, detail=detail, remedy=fault.remedy)
+
+
+def _index(workspace: Path) -> Iterator[Finding]:
+    """Only whether the files are sound: what they hold is made to agree on the next opening."""
+    files = sorted((workspace / "index").glob("chroma-*/chroma.sqlite3"))
+    remedy = f"instar memory list --workspace {workspace}"
+    if not files:
+        detail = "none yet; it is built from the store when memories are opened"
+        yield Finding(name="index", state=State.MISSING, detail=detail, needed=False)
+    for file in files:
+        with closing(
+            sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            try:
+                sound = connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
+            except sqlite3.DatabaseError:
+                sound = False
+        if sound:
+            yield Finding(name="index", state=State.FOUND, detail=str(file.parent))
+        else:
+            detail = f"{file.parent} is damaged; it is rebuilt from the store, nothing is lost"
+            yield Finding(name="index", state=State.BROKEN, detail=detail, remedy=remedy)
