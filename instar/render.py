@@ -14,7 +14,17 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from instar.types import Message, Prompts, Recalled, Result, Step, Task, ToolCall, ToolSpec, Trajectory
+from instar.types import (
+    Message,
+    Prompts,
+    Recalled,
+    Result,
+    Step,
+    Task,
+    ToolCall,
+    ToolSpec,
+    Trajectory,
+)
 
 __all__ = [
     "assistant_message",
@@ -77,7 +87,13 @@ def _system(prompts: Prompts, memories: Sequence[Recalled]) -> str:
     shown = [memory_line(m) for m in memories if m.shown]
     if not shown:
         return prompts.system
-    parts = [prompts.system, prompts.memory_open, *shown, prompts.memory_close, prompts.after_memory]
+    parts = [
+        prompts.system,
+        prompts.memory_open,
+        *shown,
+        prompts.memory_close,
+        prompts.after_memory,
+    ]
     return "\n".join(p for p in parts if p)
 
 

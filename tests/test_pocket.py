@@ -60,7 +60,10 @@ def test_references_slots_and_labels_are_single_tokens(tokenizer):
 
 
 def test_template_marks_what_the_assistant_said_and_its_stop_token(tokenizer):
-    call = {"type": "function", "function": {"name": "tag", "arguments": {"r": "417", "t": 'a "b"'}}}
+    call = {
+        "type": "function",
+        "function": {"name": "tag", "arguments": {"r": "417", "t": 'a "b"'}},
+    }
     messages = [
         {"role": "user", "content": "task: x"},
         {"role": "assistant", "content": "", "tool_calls": [call]},

@@ -15,7 +15,6 @@ from finetune.pocket.words import digits
 __all__ = ["Element", "Move", "Site", "quoted", "tool_call", "walk"]
 
 
-
 def quoted(text: str) -> str:
     """A value in a call line."""
     return '"' + text.replace('"', '\\"') + '"'

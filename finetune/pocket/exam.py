@@ -27,7 +27,9 @@ def exam_questions(seed: int, count: int) -> list[Question]:
     return found[:count]
 
 
-def grade(model: Any, tokenizer: Any, questions: list[Question], batch: int = 32) -> dict[str, float]:
+def grade(
+    model: Any, tokenizer: Any, questions: list[Question], batch: int = 32
+) -> dict[str, float]:
     """Share of exact answers per skill."""
     import torch
 

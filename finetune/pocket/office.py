@@ -1,22 +1,19 @@
-"""Made-up offices: nouns, verbs, tools, goals, and plans with or against habit.
+"""Made-up offices: nouns, verbs, tools and goals.
 
 An office is drawn anew for every row, with words of its own, so that nothing about any office can
 be learnt: only how a goal, a tool list, a page and a memory go together. A *plan* is a list of
-acts with values that are constants or slots of the goal. The habit is to do just what the goal
-says; a memory states another plan (a workflow), or what went wrong (a lesson).
-
-Lessons come in four forms, told by a position word: something is done *first*, *last*, *instead*,
-or *with* the act. No rule of any benchmark stands here.
+acts with values that are constants or slots of the goal; the habit is to do just what the goal
+says.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from finetune.pocket.words import COMMON, digits, pseudo_word
 
-__all__ = ["Act", "Goal", "Memory", "Office", "Tool", "Value", "Words", "instantiate", "lift"]
+__all__ = ["Act", "Goal", "Office", "Tool", "Value", "Words", "instantiate", "lift"]
 
 Value = str | int | tuple[int, str]
 """A constant, a slot number counted from 1, or a slot followed by a constant word."""
@@ -24,7 +21,6 @@ Value = str | int | tuple[int, str]
 _PREFIXES = ("please ", "now ", "kindly ", "next ", "please, ", "could you ", "can you ")
 _SUFFIXES = (" today", " please", " now", " soon", " at once", ", please", ".")
 _TWO = "&"
-_STATUS = ("rejected", "locked", "refused", "failed", "stopped", "escalated")
 
 
 class Words:
@@ -107,20 +103,6 @@ class Goal:
     key: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Memory:
-    """A memory and the plan that follows from it for its goal."""
-
-    when: str
-    content: str
-    plan: tuple[Act, ...]
-    key: tuple[str, ...]
-    lesson: bool = False
-    form: str = ""
-    error: str = ""
-    at: int = 0
-
-
 def lift(value: Value) -> str:
     """A value as a memory writes it."""
     if isinstance(value, int):
@@ -137,18 +119,6 @@ def instantiate(value: Value, slots: tuple[str, ...]) -> str:
     if isinstance(value, tuple):
         return f"{slots[value[0] - 1]} {value[1]}"
     return value
-
-
-def call_text(act: Act) -> str:
-    """An act as the tool door's workflow writes it."""
-    parts = [act.tool.name]
-    if act.record is not None:
-        parts.append(f"${act.record}")
-    if act.value is not None:
-        parts.append(lift(act.value))
-    if act.code is not None:
-        parts.append(lift(act.code))
-    return " ".join(parts)
 
 
 @dataclass
@@ -262,84 +232,3 @@ class Office:
         if core.startswith("for ") and ": " in core:
             core = core.split(": ", 1)[1]
         return self.dress(core)
-
-    def _side(self, record: int | None, recorded: bool = False) -> Act | None:
-        sides = [s for s in self.sides if s.noun or not recorded]
-        if not sides:
-            return None
-        tool = self.words.rng.choice(sides)
-        value = self.words.name() if tool.param else None
-        return Act(tool, record if tool.noun else None, value, main=False)
-
-    def workflow_plan(self, goal: Goal) -> tuple[Act, ...]:
-        """The habit with one to three changes at random places."""
-        rng = self.words.rng
-        plan = list(goal.habit)
-        for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
-            roll = rng.random()
-            at = rng.randrange(len(plan))
-            side = self._side(plan[at].record)
-            if roll < 0.35 and side:
-                plan.insert(at, side)
-            elif roll < 0.55 and side:
-                plan.insert(at + 1, side)
-            elif roll < 0.67 and side and plan[at].main:
-                plan[at] = side
-            elif roll < 0.85 and plan[at].main and plan[at].tool.code:
-                plan[at] = replace(plan[at], code=self.words.name())
-            elif isinstance(plan[at].value, int) and roll < 0.95:
-                plan[at] = replace(plan[at], value=(int(str(plan[at].value)), self.words.word()))
-            elif len(plan) == 2 and len(goal.records) == 1:
-                plan.reverse()
-        return tuple(plan)
-
-    def workflow(self, goal: Goal) -> Memory:
-        """A workflow memory through the tool door."""
-        plan = self.workflow_plan(goal)
-        content = "; ".join([*(call_text(a) for a in plan), "finish"])
-        return Memory(self.reworded(goal), content, plan, goal.key)
-
-    def lesson(self, goal: Goal) -> Memory | None:
-        """A lesson: what failed, and a hint with a position word."""
-        rng = self.words.rng
-        plan = list(goal.habit)
-        at = rng.randrange(len(plan))
-        form = rng.choice(("first", "first", "last", "instead", "with"))
-        # A lesson may have been learnt through the other door.
-        failed, hint = call_text(plan[at]), ""
-        if rng.random() < 0.4:
-            failed = f'click "{plan[at].tool.name}"'
-        if form == "with":
-            if not plan[at].tool.code:
-                return None
-            code = self.words.name()
-            plan = [replace(a, code=code) if a.tool == plan[at].tool else a for a in plan]
-            hint = f'with code "{code}"'
-        else:
-            side = self._side(1, recorded=True)
-            if side is None:
-                return None
-            hint = " ".join([side.tool.name, *([lift(side.value)] if side.value else []), form])
-            plan = self._apply(plan, side, form)
-            failed = "finish" if form == "last" else failed
-        if rng.random() < 0.2:
-            hint = rng.choice(("needs ", "use ", "please ")) + hint
-        error = f"{rng.choice(_STATUS)}: {hint}"
-        content = f"{failed} -> {error}"
-        when = self.reworded(goal)
-        return Memory(when, content, tuple(plan), goal.key, True, form, error, at)
-
-    @staticmethod
-    def _apply(plan: list[Act], side: Act, form: str) -> list[Act]:
-        done: list[Act] = []
-        records = list(dict.fromkeys(a.record for a in plan))
-        for record in records:
-            acts = [a for a in plan if a.record == record]
-            extra = replace(side, record=record)
-            if form == "first":
-                done += [extra, *acts]
-            elif form == "last":
-                done += [*acts, extra]
-            else:
-                done += [extra]
-        return done

@@ -76,7 +76,10 @@ def plain_row(words: Words, count: int) -> tuple[str, list[Pair]]:
         lines.append(line)
     pairs = []
     for _ in range(count):
-        steps = [_request(words, i, roles[i], names[i], refs[i], options.get(i)) for i in _some(words, refs)]
+        steps = [
+            _request(words, i, roles[i], names[i], refs[i], options.get(i))
+            for i in _some(words, refs)
+        ]
         at = rng.randint(0, len(steps))
         task = rng.choice(_JOINT).join(s[0] for s in steps)
         call = steps[at][1] if at < len(steps) else "finish"

@@ -11,8 +11,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from finetune.pocket.door import Move, Site, quoted, tool_call, walk
-from finetune.pocket.office import Act, Goal, Memory, Office, Words
+from finetune.pocket.door import Move, Site, tool_call, walk
+from finetune.pocket.memories import Memory, lesson, workflow
+from finetune.pocket.office import Act, Goal, Office, Words
 from finetune.pocket.pages import WEB_TOOLS, plain_row
 from finetune.pocket.words import digits
 
@@ -51,7 +52,7 @@ class _Case:
 
 
 def _workflow(office: Office, site: Site | None, goal: Goal) -> Memory:
-    memory = office.workflow(goal)
+    memory = workflow(office, goal)
     if site is None:
         return memory
     content = "; ".join([*(m.lifted() for m in walk(site, goal, memory.plan)), "finish"])
@@ -78,16 +79,19 @@ def _case(office: Office, memories: list[Memory], goals: dict[tuple[str, ...], G
         plan = memory.plan
         if len(goal.slots) == 1 and len(memory.key) == 2 and rng.random() < 0.15:
             goal = office.twice(goal)
-            plan = (*plan, *(Act(a.tool, 2 if a.record else None, a.value, a.code, a.main) for a in plan))
+            plan = (
+                *plan,
+                *(Act(a.tool, 2 if a.record else None, a.value, a.code, a.main) for a in plan),
+            )
         return _Case(goal, plan, line, skill="lesson" if memory.lesson else "workflow")
     goal = office.goal()
     while goal.key in goals or (*goal.key[:-1],) in goals:
         if rng.random() < 0.2:
             return _Case(*_fresh(office, goals))
         goal = office.goal()
-    lesson = office.lesson(goal) if rng.random() < 0.3 else None
-    if lesson and lesson.form != "last" and lesson.at == 0:
-        return _Case(goal, lesson.plan, "", goal.habit[0], lesson.error, "error")
+    met = lesson(office, goal) if rng.random() < 0.3 else None
+    if met and met.form != "last" and met.at == 0:
+        return _Case(goal, met.plan, "", goal.habit[0], met.error, "error")
     return _Case(goal, goal.habit)
 
 
@@ -149,9 +153,7 @@ def _tools_row(office: Office, count: int) -> Row:
     return Row(prefix, queries)
 
 
-def _drawn(
-    office: Office, site: Site | None, goals: dict[tuple[str, ...], Goal]
-) -> list[Memory]:
+def _drawn(office: Office, site: Site | None, goals: dict[tuple[str, ...], Goal]) -> list[Memory]:
     """Memories, with the goals they are about filled into ``goals``."""
     rng = office.words.rng
     memories: list[Memory] = []
@@ -160,8 +162,8 @@ def _drawn(
         if goal.key in goals:
             continue
         goals[goal.key] = goal
-        lesson = office.lesson(goal) if rng.random() < 0.45 else None
-        memories.append(lesson or _workflow(office, site, goal))
+        learnt = lesson(office, goal) if rng.random() < 0.45 else None
+        memories.append(learnt or _workflow(office, site, goal))
     return memories
 
 
@@ -267,7 +269,6 @@ def _other(
 
 def _moved(case: _Case, record: str) -> _Case:
     """The same case on another first record."""
-    old = case.goal.slots[0]
     if record in case.goal.slots:
         return case
     text = case.goal.when
@@ -276,7 +277,7 @@ def _moved(case: _Case, record: str) -> _Case:
         text = text.replace(f"${number}", value)
     goal = case.goal
     moved = Goal(text, goal.when, slots, goal.noun, goal.records, goal.habit, goal.key)
-    return _Case(moved, case.plan, case.memory, case.failed, case.error, case.skill) if old else case
+    return _Case(moved, case.plan, case.memory, case.failed, case.error, case.skill)
 
 
 def draw_row(rng: random.Random, held_out: bool, count: int, pool: list[str] | None = None) -> Row:

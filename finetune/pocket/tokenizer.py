@@ -8,6 +8,8 @@ punctuation, and the blank between two words is implied. Digits stand alone. Ref
 ASCII fall back to bytes. Decoding restores the text, runs of blanks excepted.
 """
 
+# ruff: noqa: SIM905 (lists of words read better as text)
+
 from __future__ import annotations
 
 import json

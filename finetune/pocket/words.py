@@ -4,6 +4,8 @@ Pseudo-words are split by hash into those of training and those held out, so tha
 on held-out words cannot rest on having met the word.
 """
 
+# ruff: noqa: SIM905 (lists of words read better as text)
+
 from __future__ import annotations
 
 import random
@@ -11,7 +13,9 @@ import zlib
 
 __all__ = ["COMMON", "ROLES", "digits", "is_held_out", "pseudo_word"]
 
-_ONSETS = "b c d f g h j k l m n p r s t v w z ch sh st tr pl br cl fr gr sp th qu dr".split() + ["", ""]
+_ONSETS = "b c d f g h j k l m n p r s t v w z ch sh st tr pl br cl fr gr sp th qu dr - -".replace(
+    "-", ""
+).split(" ")
 _VOWELS = "a e i o u ai ea oo ou ee".split()
 _CODAS = ["", "", "", "", "n", "r", "l", "s", "t", "d", "m", "ck", "nd", "st", "g", "p", "x", "y"]
 

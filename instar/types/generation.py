@@ -1,0 +1,62 @@
+"""What is promoted and rolled back."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field, JsonValue
+
+from instar.types.record import Record
+
+__all__ = ["Adapter", "Generation", "GenerationStatus"]
+
+
+class GenerationStatus(StrEnum):
+    """Life of a generation."""
+
+    CANDIDATE = "candidate"
+    ACTIVE = "active"
+    RETIRED = "retired"
+    REJECTED = "rejected"
+
+
+class Generation(Record):
+    """One (prompts, memory as of, adapter, tools), the unit that is promoted and rolled back.
+
+    Attributes:
+        id: Hash of the contents, parent and sequence.
+        seq: Counts from 0, the generation that has learnt nothing.
+        verdict: The gate's words and numbers; None before the gate.
+    """
+
+    id: str
+    seq: int
+    parent: str | None
+    status: GenerationStatus
+    model: str
+    prompts: str
+    adapter: str | None = None
+    memory: bool = True
+    tools: str = ""
+    verdict: dict[str, JsonValue] | None = None
+    created: float = 0.0
+
+
+class Adapter(Record):
+    """A LoRA adapter with its lineage; its name is its content hash and is never reused.
+
+    Attributes:
+        base: Hash of the base model's weights.
+        dataset: Hash of the rows it was trained on.
+        recipe: Settings of the training.
+        metrics: What was measured while training.
+    """
+
+    name: str
+    path: str
+    base: str
+    parent: str | None = None
+    dataset: str
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    metrics: dict[str, JsonValue] = Field(default_factory=dict)
+    created: float = 0.0

@@ -1,0 +1,118 @@
+"""What is remembered, how it changes, and what was recalled."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from instar.types.record import Record
+
+__all__ = ["MemoryItem", "MemoryKind", "MemoryOp", "MemoryStatus", "OpKind", "Origin", "Recalled"]
+
+
+class Origin(StrEnum):
+    """Class of the text that an item was made from; decides how far it is trusted."""
+
+    ENVIRONMENT = "environment"
+    TOOL = "tool"
+    WEB_PAGE = "web_page"
+    USER = "user"
+    SELF = "self"
+
+
+class MemoryKind(StrEnum):
+    """What a memory is."""
+
+    LESSON = "lesson"
+    WORKFLOW = "workflow"
+    FACT = "fact"
+    TOOL_NOTE = "tool_note"
+    PRINCIPLE = "principle"
+
+
+class MemoryStatus(StrEnum):
+    """Where an item stands in its life."""
+
+    ACTIVE = "active"
+    QUARANTINED = "quarantined"
+    RETIRED = "retired"
+    INTERNALISED = "internalised"
+
+
+class MemoryItem(Record):
+    """One memory in one version.
+
+    Attributes:
+        id: Stable over versions.
+        version: Counts from 1.
+        when: When to use it; this is what recall compares with the instruction.
+        polarity: +1 for what worked, -1 for what went wrong.
+        tools: Names of the tools it speaks of; recall skips it where they are not at hand.
+        sources: Ids of the trajectories it was distilled from.
+        generation: Generation that made this version.
+        support: Number of verified successes behind it.
+    """
+
+    id: str
+    version: int = 1
+    title: str
+    when: str
+    content: str
+    kind: MemoryKind
+    polarity: int = 1
+    group: str = ""
+    namespace: str
+    origin: Origin = Origin.ENVIRONMENT
+    tools: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    status: MemoryStatus = MemoryStatus.ACTIVE
+    generation: str = ""
+    support: int = 0
+
+
+class OpKind(StrEnum):
+    """Kinds of change to the bank."""
+
+    ADD = "add"
+    EDIT = "edit"
+    MERGE = "merge"
+    SUPERSEDE = "supersede"
+    RETIRE = "retire"
+
+
+class MemoryOp(Record):
+    """One change to the bank, by id.
+
+    Attributes:
+        target: Id of the item that is changed; None for ``add``.
+        item: The new item or version; None for ``retire``.
+        reason: For people.
+    """
+
+    kind: OpKind
+    target: str | None = None
+    item: MemoryItem | None = None
+    reason: str = ""
+
+
+class Recalled(Record):
+    """A memory that recall chose for an episode, shown or withheld.
+
+    Attributes:
+        label: What the prompt calls it: ``m1``, ``m2``...
+        item: Id of the memory item.
+        version: Version of the item.
+        shown: False where it was withheld at random.
+        propensity: Probability with which it was shown, in (0, 1].
+        relevance: Score of the recall, higher is nearer.
+    """
+
+    label: str
+    item: str
+    version: int
+    title: str
+    when: str
+    content: str
+    kind: MemoryKind
+    shown: bool = True
+    propensity: float = 1.0
+    relevance: float = 0.0
