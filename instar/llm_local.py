@@ -259,7 +259,9 @@ class _Gumbel:
         if all(s.temperature == 0 for s in self.samplings):
             return scores
         scores = scores.clone()
-        for i, (sampling, generator) in enumerate(zip(self.samplings, self.generators, strict=True)):
+        for i, (sampling, generator) in enumerate(
+            zip(self.samplings, self.generators, strict=True)
+        ):
             if sampling.temperature == 0:
                 continue
             row = _nucleus(scores[i].float() / sampling.temperature, sampling.top_p)

@@ -13,9 +13,11 @@ import zlib
 
 __all__ = ["COMMON", "ROLES", "digits", "is_held_out", "pseudo_word"]
 
-_ONSETS = "b c d f g h j k l m n p r s t v w z ch sh st tr pl br cl fr gr sp th qu dr - -".replace(
-    "-", ""
-).split(" ")
+_ONSETS = [
+    *"b c d f g h j k l m n p r s t v w z ch sh st tr pl br cl fr gr sp th qu dr".split(),
+    "",
+    "",
+]
 _VOWELS = "a e i o u ai ea oo ou ee".split()
 _CODAS = ["", "", "", "", "n", "r", "l", "s", "t", "d", "m", "ck", "nd", "st", "g", "p", "x", "y"]
 
