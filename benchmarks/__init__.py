@@ -1,0 +1,1 @@
+"""Worlds with verifiers, the batch runner, leakage checks and reports."""

@@ -1,0 +1,138 @@
+"""Is a world fit to measure with? Its oracle must pass, idleness and spoilt runs must not.
+
+Any world can be asked whether doing nothing scores its declared floor. A world that can replay
+calls is also run with its oracle's calls, and with each of them dropped, altered or followed by a
+stray write: a verdict that lets one of those pass would pay for wrong work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+from instar.contracts import World
+from instar.types import Record, Score, Status, Task
+
+__all__ = ["Checkable", "HealthReport", "check"]
+
+_AT_ONCE = 16
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """What a world offers beyond the contract so that its verdicts can be tested.
+
+    Attributes:
+        baselines: Scripted agents by name, with the highest mean of clean success each may have.
+    """
+
+    baselines: dict[str, tuple[Callable[[Any, Task, int], Awaitable[Score]], float]]
+
+    async def oracle(self, task: Task, seed: int) -> Score:
+        """A run that must pass."""
+        ...
+
+    async def spoilt(self, task: Task, seed: int) -> dict[str, Score]:
+        """Runs that must fail, by what is wrong with them."""
+        ...
+
+
+class HealthReport(Record):
+    """What was found.
+
+    Attributes:
+        world: Namespace of the world.
+        tasks: How many tasks were looked at.
+        rates: Mean value per agent: ``nothing``, and ``oracle`` and the baselines where they exist.
+        spoilt: How many spoilt runs were made.
+        problems: One line each; empty for a healthy world.
+    """
+
+    world: str
+    tasks: int
+    rates: dict[str, float]
+    spoilt: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the world may be measured with."""
+        return not self.problems
+
+
+class _Checkup:
+    def __init__(self, world: World, tasks: Sequence[Task]) -> None:
+        self._world, self._tasks = world, tasks
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self.problems: list[str] = []
+        self.rates: dict[str, float] = {}
+        self.spoilt = 0
+
+    async def rate(self, name: str, run: Callable[[Task, int], Awaitable[Score]]) -> list[Score]:
+        async def one(task: Task) -> Score:
+            async with self._at_once:
+                return await run(task, 0)
+
+        scores = list(await asyncio.gather(*map(one, self._tasks)))
+        self.rates[name] = sum(s.value or 0.0 for s in scores) / len(scores)
+        return scores
+
+    async def nothing(self, task: Task, seed: int) -> Score:
+        episode = await self._world.open(task, seed)
+        try:
+            await episode.finish("")
+            return await episode.score()
+        finally:
+            await episode.close()
+
+    async def idle(self) -> None:
+        floor = float(getattr(self._world, "floor", 0.0))
+        await self.rate("nothing", self.nothing)
+        if self.rates["nothing"] > floor:
+            self.problems.append(
+                f"doing nothing scores {self.rates['nothing']:.2f}, not {floor:.2f}"
+            )
+
+    async def oracle(self, world: Checkable) -> None:
+        scores = await self.rate("oracle", world.oracle)
+        for task, score in zip(self._tasks, scores, strict=True):
+            if score.status != Status.PASS:
+                self.problems.append(f"the oracle fails {task.id}: {score.evidence}")
+
+    async def spoil(self, world: Checkable) -> None:
+        for task in self._tasks:
+            scores = await world.spoilt(task, 0)
+            self.spoilt += len(scores)
+            passed = [name for name, score in scores.items() if score.status == Status.PASS]
+            self.problems += [f"{task.id} passes although spoilt: {name}" for name in passed]
+
+    async def baseline(self, world: Checkable) -> None:
+        for name, (agent, ceiling) in world.baselines.items():
+            await self.rate(name, partial(agent, world))
+            if self.rates[name] > ceiling:
+                self.problems.append(f"{name} scores {self.rates[name]:.2f}, above {ceiling:.2f}")
+
+
+async def check(world: World, tasks: Sequence[Task]) -> HealthReport:
+    """Run every test that the world allows over the tasks.
+
+    Raises:
+        ValueError: There is no task.
+    """
+    if not tasks:
+        raise ValueError("no task to check a world with")
+    checkup = _Checkup(world, tasks)
+    await checkup.idle()
+    if isinstance(world, Checkable):
+        await checkup.oracle(world)
+        await checkup.spoil(world)
+        await checkup.baseline(world)
+    return HealthReport(
+        world=world.namespace,
+        tasks=len(tasks),
+        rates=checkup.rates,
+        spoilt=checkup.spoilt,
+        problems=tuple(checkup.problems),
+    )

@@ -1,0 +1,1 @@
+"""Worlds: each public module is one, and its name is its id."""
