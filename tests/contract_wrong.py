@@ -1,0 +1,251 @@
+"""Learning methods that are wrong in one way each, to show that the contract suite notices."""
+
+import random
+
+from pydantic import BaseModel, Field
+
+from instar.errors import ConfigError
+from instar.types import (
+    MemoryItem,
+    MemoryOp,
+    OpKind,
+    Record,
+    Split,
+    Status,
+    TaskDraft,
+    content_hash,
+)
+
+
+class Method:
+    """What a wrong method still does right: settings, and a count as its state."""
+
+    class Config(Record):
+        """None."""
+
+    def __init__(self, config=None):
+        self.config = config or self.Config()
+        self.count = 0
+
+    def state_dict(self):
+        return {"count": self.count}
+
+    def load_state_dict(self, state):
+        self.count = state["count"]
+
+
+class RightSelector(Method):
+    """Right: each task in turn; the wrong ones below change one thing."""
+
+    def select(self, pool, k, rng):
+        order = sorted(pool, key=lambda t: t.id)
+        rng.shuffle(order)
+        shift = self.count % len(order) if order else 0
+        return (order[shift:] + order[:shift])[:k]
+
+    def update(self, attempts, groups):
+        for scores in attempts.values():
+            if len(scores) < 2:
+                raise ConfigError("two attempts a task are needed: -o practise.attempts=2")
+            self.count += sum(s.status is Status.PASS for s in scores)
+
+
+class Repeating(RightSelector):
+    """Draws a task twice."""
+
+    def select(self, pool, k, rng):
+        return rng.choices(list(pool), k=k) if pool else []
+
+
+class Forgetful(RightSelector):
+    """Saves nothing of what it learnt."""
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        self.count = 0
+
+
+class Unrepeatable(RightSelector):
+    """Has a generator of its own."""
+
+    _rng = random.Random(0)
+
+    def select(self, pool, k, rng):
+        return super().select(pool, k, self._rng)
+
+
+class Credulous(RightSelector):
+    """Learns from a single attempt."""
+
+    def update(self, attempts, groups):
+        self.count += sum(s.status is Status.PASS for group in attempts.values() for s in group)
+
+
+class Superstitious(RightSelector):
+    """Takes unknown for failed."""
+
+    def update(self, attempts, groups):
+        super().update(attempts, groups)
+        self.count += 3 * sum(s.status is Status.UNKNOWN for a in attempts.values() for s in a)
+
+
+class Unwritable(RightSelector):
+    """Its state is not JSON."""
+
+    def state_dict(self):
+        return {"count": (self.count,)}
+
+    def load_state_dict(self, state):
+        self.count = state["count"][0]
+
+
+class Mutable(RightSelector):
+    """Its settings can be changed."""
+
+    class Config(BaseModel):
+        """Not frozen."""
+
+        model_config = {"extra": "forbid"}
+
+
+class Stateless(RightSelector):
+    """Cannot be saved."""
+
+    state_dict = None
+
+
+class RightProposer(Method):
+    """Right: the next number after a failure's."""
+
+    def propose(self, context, n, rng):
+        failures = sorted(context.failures, key=lambda t: t.id)
+        if not failures:
+            return []
+        self.count += 1
+        return [self.draft(rng.choice(failures).task, self.count) for _ in range(n)]
+
+    def draft(self, task, number, **changes):
+        values = {"world": task.world, "family": task.family, "parents": (task.id,)}
+        params = {**task.params, "ids": [str(number)]}
+        return TaskDraft(**{"params": params, "proposer": "next", **values, **changes})
+
+
+class Overeager(RightProposer):
+    """Proposes more than it was asked for."""
+
+    def propose(self, context, n, rng):
+        return super().propose(context, n + 1, rng)
+
+
+class Fatherless(RightProposer):
+    """Names parents that it was not shown."""
+
+    def draft(self, task, number, **changes):
+        return super().draft(task, number, parents=("held_out-20",))
+
+
+class Restarting(RightProposer):
+    """Begins anew after a stop."""
+
+    def load_state_dict(self, state):
+        self.count = 0
+
+
+class RightDistiller(Method):
+    """Right: one lesson a family of refused practise tasks."""
+
+    def distill(self, trajectories, bank):
+        known = {i.id for i in bank}
+        fits = [t for t in trajectories if self.fits(t)]
+        items = {t.task.family: self.item(t) for t in fits}
+        return [self.op(i) for i in items.values() if i.id not in known]
+
+    def fits(self, trajectory):
+        practise = trajectory.task.split is Split.PRACTISE
+        return practise and trajectory.score.status is Status.FAIL
+
+    def op(self, item):
+        return MemoryOp(kind=OpKind.ADD, item=item)
+
+    def item(self, trajectory):
+        task = trajectory.task
+        return MemoryItem(
+            id=content_hash([task.namespace, task.family]),
+            title=task.family,
+            when=f"{task.family} order $1",
+            content="tag first",
+            kind="lesson",
+            namespace=task.namespace,
+            sources=(trajectory.id,),
+        )
+
+
+class Peeking(RightDistiller):
+    """Learns from tasks that are held out."""
+
+    def fits(self, trajectory):
+        return trajectory.task.split is not Split.PRACTISE
+
+
+class Doubling(RightDistiller):
+    """Adds what is there already."""
+
+    def distill(self, trajectories, bank):
+        return super().distill(trajectories, [])
+
+
+class Editing(RightDistiller):
+    """Edits what nobody has written."""
+
+    def op(self, item):
+        return MemoryOp(kind=OpKind.EDIT, target=item.id, item=item)
+
+
+class Rows(Record):
+    """A dataset."""
+
+    rows: tuple[dict, ...] = ()
+    dropped: dict[str, str] = Field(default_factory=dict)
+    hash: str
+
+
+class RightCurator(Method):
+    """Right: one row a success at a practise task, by the word of the environment."""
+
+    def curate(self, trajectories):
+        used = [t for t in trajectories if self.fits(t)]
+        rows = tuple(self.row(t) for t in used)
+        dropped = {t.id: "not fit" for t in trajectories if t not in used}
+        return Rows(rows=rows, dropped=dropped, hash=content_hash(list(rows)))
+
+    def fits(self, t):
+        practise = t.task.split is Split.PRACTISE
+        return practise and t.score.status is Status.PASS and t.score.source == "environment"
+
+    def row(self, t):
+        prompt = [{"role": "user", "content": t.task.instruction}]
+        completion = [{"role": "assistant", "content": "done"}]
+        return {"prompt": prompt, "completion": completion, "tools": [], "trajectory": t.id}
+
+
+class Indiscriminate(RightCurator):
+    """Trains on failures too."""
+
+    def fits(self, t):
+        return t.task.split is Split.PRACTISE
+
+
+class Silent(RightCurator):
+    """Drops without a reason."""
+
+    def curate(self, trajectories):
+        return super().curate(trajectories).model_copy(update={"dropped": {}})
+
+
+class OneHash(RightCurator):
+    """Calls all datasets the same."""
+
+    def curate(self, trajectories):
+        return super().curate(trajectories).model_copy(update={"hash": "0"})

@@ -1,0 +1,106 @@
+"""Every method that `instar.plugins` finds keeps the contract of its kind, and the suite would notice."""
+
+import contract_wrong as wrong
+import contract_wrong_live as wrong_live
+import pytest
+from contract_base import make_base
+from contract_checks import check_curator, check_distiller, check_proposer, check_selector
+from contract_live import check_trainer, check_verifier, check_world
+
+from instar import plugins
+from instar.errors import MissingExtra
+
+
+def plain_base(folder):
+    """Enough of a base for trainers that do not look into it."""
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "none"}')
+    return folder
+
+
+async def check(kind, cls, folder, base=plain_base):
+    """Run the suite of a kind over one class."""
+    if kind == "curriculum.select":
+        check_selector(cls)
+    elif kind == "curriculum.propose":
+        check_proposer(cls)
+    elif kind == "memory.distill":
+        check_distiller(cls, folder / "bank")
+    elif kind == "finetune.curate":
+        check_curator(cls)
+    elif kind == "finetune.train":
+        check_trainer(cls, base(folder / "base"), folder)
+    elif kind == "agent.verify":
+        await check_verifier(cls)
+    elif kind == "benchmarks.worlds":
+        await check_world(cls)
+    else:
+        pytest.fail(f"the kind {kind} has no contract suite: write one")
+
+
+METHODS = [(kind, name) for kind in plugins.kinds() for name in plugins.methods(kind)]
+
+RIGHT = {
+    "curriculum.select": wrong.RightSelector,
+    "curriculum.propose": wrong.RightProposer,
+    "memory.distill": wrong.RightDistiller,
+    "finetune.curate": wrong.RightCurator,
+    "finetune.train": wrong_live.RightTrainer,
+    "agent.verify": wrong_live.RightVerifier,
+    "benchmarks.worlds": wrong_live.RightWorld,
+}
+
+WRONG = [
+    ("curriculum.select", wrong.Repeating, "repeats"),
+    ("curriculum.select", wrong.Forgetful, "other draws"),
+    ("curriculum.select", wrong.Unrepeatable, "somewhere else"),
+    ("curriculum.select", wrong.Credulous, "single attempt"),
+    ("curriculum.select", wrong.Superstitious, "unknown scores"),
+    ("curriculum.select", wrong.Unwritable, "not JSON"),
+    ("curriculum.select", wrong.Mutable, "not frozen"),
+    ("curriculum.select", wrong.Stateless, "does not fulfil Selector"),
+    ("curriculum.propose", wrong.Overeager, "more drafts"),
+    ("curriculum.propose", wrong.Fatherless, "not shown"),
+    ("curriculum.propose", wrong.Restarting, "changes by loading"),
+    ("memory.distill", wrong.Peeking, "must not"),
+    ("memory.distill", wrong.Doubling, "does not fit the bank"),
+    ("memory.distill", wrong.Editing, "does not fit the bank"),
+    ("finetune.curate", wrong.Indiscriminate, "must not"),
+    ("finetune.curate", wrong.Silent, "without a reason"),
+    ("finetune.curate", wrong.OneHash, "one hash"),
+    ("finetune.train", wrong_live.Hallucinating, "trains on nothing"),
+    ("finetune.train", wrong_live.Vandal, "changes the base"),
+    ("finetune.train", wrong_live.Untidy, "leaves something behind"),
+    ("agent.verify", wrong_live.Skipping, "one score a trajectory"),
+    ("agent.verify", wrong_live.Guessing, "a value for what is unknown"),
+    ("benchmarks.worlds", wrong_live.Giving, "doing nothing passes"),
+    ("benchmarks.worlds", wrong_live.Brittle, "no_such_tool"),
+    ("benchmarks.worlds", wrong_live.Leaking, "two splits"),
+    ("benchmarks.worlds", wrong_live.Changing, "somewhere else"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), METHODS)
+async def test_a_method_keeps_its_contract(kind, name, tmp_path):
+    try:
+        await check(kind, plugins.load(kind, name), tmp_path, make_base)
+    except MissingExtra as missing:
+        pytest.skip(str(missing))
+
+
+def test_every_kind_has_methods_and_a_right_and_a_wrong_example():
+    assert set(plugins.kinds()) == set(RIGHT) == {kind for kind, _ in METHODS}
+    assert {kind for kind, _, _ in WRONG} == set(RIGHT)
+
+
+@pytest.mark.parametrize("kind", sorted(RIGHT))
+async def test_a_right_implementation_passes(kind, tmp_path):
+    await check(kind, RIGHT[kind], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls", "why"), WRONG, ids=lambda value: getattr(value, "__name__", None)
+)
+async def test_a_wrong_implementation_is_rejected(kind, cls, why, tmp_path):
+    with pytest.raises((AssertionError, KeyError, pytest.fail.Exception), match=why):
+        await check(kind, cls, tmp_path)
