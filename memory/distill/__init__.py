@@ -1,0 +1,1 @@
+"""Distillers: trajectories to changes of the bank."""
