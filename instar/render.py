@@ -36,6 +36,7 @@ __all__ = [
     "split_citation",
 ]
 
+_RECITED = re.compile(r"^task: [^\n]*\[(m\d+)\] -> [^\n]*")
 _CITED = re.compile(r"^[^\n]*\[(m\d+)\]")
 _REFERENCE = re.compile(r"^e\d{1,3}$")
 _LINE_CHARACTERS = 160
@@ -78,9 +79,9 @@ def done_lines(steps: Sequence[Step], tools: Sequence[ToolSpec]) -> list[str]:
 
 
 def memory_line(memory: Recalled) -> str:
-    """A memory as the prompt shows it; the label comes last, after what it labels."""
+    """A memory as the prompt shows it: when, label, what."""
     content = " ".join(memory.content.split())
-    return f"task: {memory.when} -> {content} [{memory.label}]"
+    return f"task: {memory.when} [{memory.label}] -> {content}"
 
 
 def _system(prompts: Prompts, memories: Sequence[Recalled]) -> str:
@@ -126,9 +127,10 @@ def messages(
 def split_citation(content: str) -> tuple[str, str, str | None]:
     """Part what a model wrote into citation, rest and the label cited.
 
-    The citation is the first line through its last ``[mN]``; without one it is empty.
+    The citation is the first line through its last ``[mN]``, or the whole first line where it
+    recites a memory in the form of `memory_line`; without a label it is empty.
     """
-    found = _CITED.match(content.strip())
+    found = _RECITED.match(content.strip()) or _CITED.match(content.strip())
     if found is None:
         return "", content.strip(), None
     return found.group(0), content.strip()[found.end() :].strip(), found.group(1)

@@ -187,7 +187,7 @@ async def test_memories_are_recalled_once_and_citations_kept_apart():
             Recalled(label="m2", item="i-2", content="secret", shown=False, **make),
         ]
 
-    line = "task: sum -> add 3 [m1]"
+    line = "task: sum [m1] -> add 3"
     replies = [
         say(("add", {"number": 1}), content=f"{line}\nso one"),
         say(("add", {"number": 2}), content="from [m2]"),

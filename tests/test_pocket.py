@@ -35,7 +35,7 @@ def tokenizer():
     "text",
     [
         'button "Save order" e12\ntextbox "tag text" e5 = "x"',
-        'task: please refund order 417. -> tag $1 "red"; refund $1; finish [m2]',
+        'task: please refund order 417. [m2] -> tag $1 "red"; refund $1; finish',
         "PO-48 a_b jo.s@x.org $12 e7 m1 100 é 日本",
         'alert: locked: tag "red" first',
     ],
@@ -95,13 +95,13 @@ def _specs(lines):
 
 
 def _memories(system):
-    found = re.findall(r"^task: (.*?) -> (.*) \[(m\d)\]$", system, re.M)
+    found = re.findall(r"^task: (.*?) \[(m\d)\] -> (.*)$", system, re.M)
     return [
         Recalled(
             label=label, item="i", version=1, title="", when=when, content=content,
             kind=MemoryKind.LESSON,
         )
-        for when, content, label in found
+        for when, label, content in found
     ]  # fmt: skip
 
 
@@ -240,3 +240,26 @@ def test_an_interrupted_pretraining_goes_on_as_if_it_had_not_been(tmp_path):
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
     other = _Run(Recipe(tokens=20_000, width=32, layers=2, rows=2, length=300, compile=False))
     assert not other.resume(tmp_path / "checkpoint.pt")
+
+
+def test_shifted_convolutions_compute_the_same(tokenizer):
+    import torch
+
+    from finetune._convolution import shift_convolutions
+
+    model = build_model(300, width=32, layers=2, seed=0)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "conv.conv" in name:
+                weight.normal_(generator=torch.Generator().manual_seed(1))
+    ids = torch.randint(0, 300, (2, 30), generator=torch.Generator().manual_seed(2))
+    before = model(input_ids=ids, use_cache=False).logits
+    before.sum().backward()
+    gradient = model.model.layers[0].conv.conv.weight.grad.clone()
+    model.zero_grad()
+    shift_convolutions(model)
+    after = model(input_ids=ids, use_cache=False).logits
+    after.sum().backward()
+    assert torch.allclose(before, after, atol=1e-5)
+    assert not torch.equal(before, after)
+    assert torch.allclose(gradient, model.model.layers[0].conv.conv.weight.grad, atol=1e-4)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from finetune.pocket.office import Act, Goal, Office, lift
 
-__all__ = ["Memory", "lesson", "workflow"]
+__all__ = ["Memory", "lesson", "of_steps", "workflow"]
 
 _STATUS = ("rejected", "locked", "refused", "failed", "stopped", "escalated")
 
@@ -28,6 +28,7 @@ class Memory:
     form: str = ""
     error: str = ""
     at: int = 0
+    steps: tuple[str, ...] = ()
 
 
 def call_text(act: Act) -> str:
@@ -77,8 +78,13 @@ def _plan(office: Office, goal: Goal) -> tuple[Act, ...]:
 def workflow(office: Office, goal: Goal) -> Memory:
     """A workflow memory through the tool door."""
     plan = _plan(office, goal)
-    content = "; ".join([*(call_text(a) for a in plan), "finish"])
-    return Memory(office.reworded(goal), content, plan, goal.key)
+    return of_steps(office.reworded(goal), [call_text(a) for a in plan], plan, goal.key)
+
+
+def of_steps(when: str, calls: list[str], plan: tuple[Act, ...], key: tuple[str, ...]) -> Memory:
+    """A workflow memory of calls, with the end."""
+    steps = (*calls, "finish")
+    return Memory(when, "; ".join(steps), plan, key, steps=steps)
 
 
 def lesson(office: Office, goal: Goal) -> Memory | None:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from finetune._convolution import shift_convolutions
 from finetune.pocket.batches import Batch, Stream
 from finetune.pocket.exam import exam_questions, grade
 from finetune.pocket.muon import Muon
@@ -43,6 +44,9 @@ class Recipe:
     exam_size: int = 500
 
 
+_FIXED = ("tokens", "seed", "width", "layers", "rows", "length", "rate", "warm", "decay")
+"""What a checkpoint must agree in to be gone on with; the rest does not touch the weights."""
+
 Log = Callable[[dict[str, Any]], None]
 
 
@@ -58,6 +62,7 @@ class _Run:
         vocabulary = -(-len(self.tokenizer) // 64) * 64
         self.model = build_model(vocabulary, recipe.width, recipe.layers, recipe.seed)
         self.model.train()
+        shift_convolutions(self.model)
         named = list(self.model.named_parameters())
         matrices = [p for n, p in named if p.dim() == 2 and "embed" not in n]
         chosen = {id(p) for p in matrices}
@@ -137,7 +142,7 @@ class _Run:
         if not path.exists():
             return False
         state = torch.load(path, weights_only=True)
-        if state["recipe"] != asdict(self.recipe):
+        if any(state["recipe"][k] != v for k, v in asdict(self.recipe).items() if k in _FIXED):
             return False
         self.model.load_state_dict(state["model"])
         self.adamw.load_state_dict(state["adamw"])

@@ -9,10 +9,10 @@ pages, and plain pages with plain requests.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finetune.pocket.door import Move, Site, tool_call, walk
-from finetune.pocket.memories import Memory, lesson, workflow
+from finetune.pocket.memories import Memory, lesson, of_steps, workflow
 from finetune.pocket.office import Act, Goal, Office, Words
 from finetune.pocket.pages import WEB_TOOLS, plain_row
 from finetune.pocket.words import digits
@@ -46,6 +46,7 @@ class _Case:
     goal: Goal
     plan: tuple[Act, ...]
     memory: str = ""
+    steps: tuple[str, ...] = ()
     failed: Act | None = None
     error: str = ""
     skill: str = "habit"
@@ -55,12 +56,12 @@ def _workflow(office: Office, site: Site | None, goal: Goal) -> Memory:
     memory = workflow(office, goal)
     if site is None:
         return memory
-    content = "; ".join([*(m.lifted() for m in walk(site, goal, memory.plan)), "finish"])
-    return Memory(memory.when, content, memory.plan, memory.key)
+    calls = [m.lifted() for m in walk(site, goal, memory.plan)]
+    return of_steps(memory.when, calls, memory.plan, memory.key)
 
 
 def _lines(memories: list[Memory]) -> list[str]:
-    return [f"task: {m.when} -> {m.content} [m{i}]" for i, m in enumerate(memories, 1)]
+    return [f"task: {m.when} [m{i}] -> {m.content}" for i, m in enumerate(memories, 1)]
 
 
 def _system(memories: list[Memory]) -> str:
@@ -69,7 +70,12 @@ def _system(memories: list[Memory]) -> str:
     return "\n".join([f"<|system|>{_SYSTEM}", "<memory>", *_lines(memories), "</memory>"])
 
 
-def _case(office: Office, memories: list[Memory], goals: dict[tuple[str, ...], Goal]) -> _Case:
+def _case(
+    office: Office,
+    memories: list[Memory],
+    goals: dict[tuple[str, ...], Goal],
+    twice: bool = False,
+) -> _Case:
     """Draw a goal: one that a memory speaks of, or another, now and then after an error."""
     rng = office.words.rng
     if memories and rng.random() < 0.7:
@@ -77,13 +83,14 @@ def _case(office: Office, memories: list[Memory], goals: dict[tuple[str, ...], G
         memory, line = memories[index], _lines(memories)[index]
         goal = office.again(goals[memory.key])
         plan = memory.plan
-        if len(goal.slots) == 1 and len(memory.key) == 2 and rng.random() < 0.15:
+        if twice and len(goal.slots) == 1 and len(memory.key) == 2 and rng.random() < 0.15:
             goal = office.twice(goal)
             plan = (
                 *plan,
                 *(Act(a.tool, 2 if a.record else None, a.value, a.code, a.main) for a in plan),
             )
-        return _Case(goal, plan, line, skill="lesson" if memory.lesson else "workflow")
+        skill = "lesson" if memory.lesson else "workflow"
+        return _Case(goal, plan, line, memory.steps, skill=skill)
     goal = office.goal()
     while goal.key in goals or (*goal.key[:-1],) in goals:
         if rng.random() < 0.2:
@@ -91,7 +98,7 @@ def _case(office: Office, memories: list[Memory], goals: dict[tuple[str, ...], G
         goal = office.goal()
     met = lesson(office, goal) if rng.random() < 0.3 else None
     if met and met.form != "last" and met.at == 0:
-        return _Case(goal, met.plan, "", goal.habit[0], met.error, "error")
+        return _Case(goal, met.plan, failed=goal.habit[0], error=met.error, skill="error")
     return _Case(goal, goal.habit)
 
 
@@ -121,8 +128,13 @@ def _ask(done: list[str], task: str) -> str:
     return "\n".join([*lines, f"task: {task}"])
 
 
-def _reply(memory: str, call: str) -> str:
-    return f"{memory}<|call|>{call}"
+def _reply(case: _Case, at: int, call: str) -> str:
+    """A call, after the memory followed: a lesson whole, of a workflow the step that is due."""
+    said = case.memory
+    if case.steps:
+        head = said[: -len("; ".join(case.steps))]
+        said = head + ("finish" if call == "finish" else case.steps[at % (len(case.steps) - 1)])
+    return f"{said}<|call|>{call}"
 
 
 def _tool_query(office: Office, case: _Case) -> Query:
@@ -138,7 +150,7 @@ def _tool_query(office: Office, case: _Case) -> Query:
         last = last if at else case.error
     call = calls[at] if at < len(calls) else "finish"
     body = f"<|user|>{last}\n{_ask(done, case.goal.text)}"
-    return Query(body, _reply(case.memory, call), f"tools/{case.skill}")
+    return Query(body, _reply(case, at, call), f"tools/{case.skill}")
 
 
 def _tools_row(office: Office, count: int) -> Row:
@@ -149,7 +161,9 @@ def _tools_row(office: Office, count: int) -> Row:
     if rng.random() < 0.5:
         rng.shuffle(tools)
     prefix = "<|tools|>" + "\n".join([*tools, "finish answer?"]) + _system(memories)
-    queries = tuple(_tool_query(office, _case(office, memories, goals)) for _ in range(count))
+    queries = tuple(
+        _tool_query(office, _case(office, memories, goals, twice=True)) for _ in range(count)
+    )
     return Row(prefix, queries)
 
 
@@ -189,7 +203,7 @@ def _web_query(
         if reference is None:
             return None
         call = move.call(slots, reference)
-    return Query("\n" + _ask(done, case.goal.text), _reply(case.memory, call), f"web/{case.skill}")
+    return Query("\n" + _ask(done, case.goal.text), _reply(case, at, call), f"web/{case.skill}")
 
 
 def _opening(moves: list[Move]) -> int:
@@ -277,7 +291,7 @@ def _moved(case: _Case, record: str) -> _Case:
         text = text.replace(f"${number}", value)
     goal = case.goal
     moved = Goal(text, goal.when, slots, goal.noun, goal.records, goal.habit, goal.key)
-    return _Case(moved, case.plan, case.memory, case.failed, case.error, case.skill)
+    return replace(case, goal=moved)
 
 
 def draw_row(rng: random.Random, held_out: bool, count: int, pool: list[str] | None = None) -> Row:

@@ -1,0 +1,116 @@
+"""Charts as inline SVG, drawn by hand so that a report is one small file in light and dark.
+
+Colours come from the page's style sheet through classes; every figure that is drawn also stands
+beside its mark as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+__all__ = ["arms_chart", "generations_chart", "loss_chart", "percent"]
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 18, 42
+
+
+def percent(value: float | None, signed: bool = False) -> str:
+    """A share as people read it; "not measured" for None."""
+    if value is None:
+        return "not measured"
+    return f"{100 * value:+.0f} %" if signed else f"{100 * value:.0f} %"
+
+
+def _svg(width: int, height: int, label: str, body: Sequence[str]) -> str:
+    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
+    return "\n".join([head, *body, "</svg>"])
+
+
+def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "middle") -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(text)}</text>'
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
+
+
+def _dot(x: float, y: float, kind: str, radius: float = 5) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="{kind}"/>'
+
+
+def generations_chart(points: Sequence[Mapping[str, Any]]) -> str:
+    """Clean success of each generation with its interval, in the order of evolution."""
+    width, height = 520, 270
+    floor, room = height - _BOTTOM, height - _BOTTOM - _TOP
+    slot = (width - _LEFT - _RIGHT) / max(1, len(points))
+    xs = [_LEFT + slot * (i + 0.5) for i in range(len(points))]
+    body = []
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        y = floor - room * tick
+        body += [_line(_LEFT, y, width - _RIGHT, y, "grid")]
+        body += [_text(_LEFT - 8, y + 4, f"{100 * tick:.0f}", "tick", "end")]
+    known = [(x, p) for x, p in zip(xs, points, strict=True) if p["success"] is not None]
+    path = " ".join(f"{x:.1f},{floor - room * p['success']:.1f}" for x, p in known)
+    body.append(f'<polyline points="{path}" class="trace"/>')
+    for x, point in known:
+        low, high = point["interval"]
+        y = floor - room * point["success"]
+        body.append(_line(x, floor - room * low, x, floor - room * high, "whisker"))
+        body.append(_dot(x, y, "mark", 6))
+        body.append(_text(x + 12, y - 9, percent(point["success"]), "value", "start"))
+    for x, point in zip(xs, points, strict=True):
+        body.append(_text(x, floor + 18, str(point["label"]), "label"))
+        body.append(_text(x, floor + 33, str(point.get("note", "")), "tick"))
+    return _svg(width, height, "Clean success per generation, in percent", body)
+
+
+def arms_chart(arms: Mapping[str, Mapping[str, Any]]) -> str:
+    """Clean success of each arm with its interval, one row an arm."""
+    width, row, left = 520, 34, 128
+    height = row * len(arms) + 34
+    room = width - left - 62
+    body = []
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x = left + room * tick
+        body += [_line(x, 8, x, height - 24, "grid")]
+        body += [_text(x, height - 8, f"{100 * tick:.0f}", "tick")]
+    for index, (name, figures) in enumerate(arms.items()):
+        y = 8 + row * (index + 0.5)
+        body.append(_text(left - 14, y + 4, name.replace("_", " "), "label", "end"))
+        if figures["success"] is None:
+            body.append(_text(left + 8, y + 4, "not measured", "tick", "start"))
+            continue
+        low, high = figures["interval"]
+        x = left + room * figures["success"]
+        body.append(
+            f'<rect x="{left}" y="{y - 7}" width="{x - left:.1f}" height="14" class="bar {name}"/>'
+        )
+        body.append(_line(left + room * low, y, left + room * high, y, "whisker"))
+        body.append(_dot(x, y, f"mark {name}"))
+        body.append(_text(width - 8, y + 4, percent(figures["success"]), "value", "end"))
+    return _svg(width, height, "Clean success per arm, in percent", body)
+
+
+def loss_chart(losses: Sequence[Sequence[float]]) -> str:
+    """Training loss over steps, given as pairs of step and loss."""
+    if len(losses) < 2:
+        return ""
+    width, height = 300, 110
+    steps, values = [p[0] for p in losses], [p[1] for p in losses]
+    wide, tall = (steps[-1] - steps[0]) or 1, max(values) or 1
+    spots = [
+        (36 + (width - 48) * (s - steps[0]) / wide, 88 - 74 * v / tall)
+        for s, v in zip(steps, values, strict=True)
+    ]
+    body = [_line(36, 88, width - 12, 88, "grid")]
+    body.append(
+        f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in spots)}" class="trace"/>'
+    )
+    body.append(_text(30, 18, f"{tall:.2f}", "tick", "end"))
+    body.append(_text(30, 92, "0", "tick", "end"))
+    body.append(_text(width - 12, spots[-1][1] - 8, f"{values[-1]:.3f}", "value", "end"))
+    body.append(_text(width - 12, 104, f"step {steps[-1]:.0f}", "tick", "end"))
+    return _svg(width, height, "Training loss", body)

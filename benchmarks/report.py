@@ -1,0 +1,112 @@
+"""A run as a page: `report.html` in one file without scripts, and `report.png` beside it.
+
+The page shows what was measured before what was done: success per generation and per arm with
+intervals, paired differences, the leakage check, then verdicts, memories, training, and what each
+stage cost. It is written from one record, so it can be written again from `report.json`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import Field, JsonValue
+
+from benchmarks._charts import arms_chart, generations_chart, loss_chart, percent
+from benchmarks._figure import COLOURS, draw
+from benchmarks.runner import write_json
+from instar.types import Record
+
+__all__ = ["Files", "ReportData", "write"]
+
+_TEMPLATE = "report.html.jinja"
+
+
+class ReportData(Record):
+    """Everything that a report shows, as JSON values.
+
+    Attributes:
+        facts: What was run, shown under the title: world, model, seed, number of tasks.
+        generations: In the order of evolution: ``label, note, id, status, success, interval, n``.
+        arms: Figures by arm, from `benchmarks.summary`.
+        paired: Paired differences, from `benchmarks.summary`.
+        memories: Items in use: ``when, content, kind, support, generation``.
+        training: One a turn: ``turn, adapter, rows, dropped, loss, seconds``.
+        verdicts: One a candidate: ``generation, kind, decision, difference, interval, n, reasons``.
+        stages: One a stage: ``turn, stage, episodes, seconds, tokens``.
+        leakage: Summary of `benchmarks.leakage`.
+    """
+
+    title: str
+    facts: dict[str, str] = Field(default_factory=dict)
+    generations: list[dict[str, Any]] = Field(default_factory=list)
+    arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    paired: list[dict[str, Any]] = Field(default_factory=list)
+    memories: list[dict[str, Any]] = Field(default_factory=list)
+    training: list[dict[str, Any]] = Field(default_factory=list)
+    verdicts: list[dict[str, Any]] = Field(default_factory=list)
+    stages: list[dict[str, Any]] = Field(default_factory=list)
+    leakage: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Files(NamedTuple):
+    """Where a report was written."""
+
+    html: Path
+    png: Path
+
+
+def write(folder: Path, data: ReportData) -> Files:
+    """Write `report.html`, `report.png` and `report.json` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "report.json", data.model_dump(mode="json"))
+    html, png = folder / "report.html", folder / "report.png"
+    beside = folder / "report.html.part"
+    beside.write_text(_render(data), encoding="utf-8")
+    beside.replace(html)
+    draw(png, data.title, data.generations, data.arms)
+    return Files(html, png)
+
+
+def _render(data: ReportData) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("benchmarks", ".")
+    env = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    env.filters |= {"percent": percent, "points": _points, "clock": _clock, "figure": _figure}
+    return env.get_template(_TEMPLATE).render(
+        data=data,
+        colours=COLOURS,
+        generations_svg=generations_chart(data.generations),
+        arms_svg=arms_chart(data.arms),
+        losses=[loss_chart(t.get("loss") or []) for t in data.training],
+        headline=_headline(data),
+    )
+
+
+def _headline(data: ReportData) -> str:
+    """The result in one sentence, with no claim beyond the figures."""
+    known = [p for p in data.generations if p["success"] is not None]
+    if len(known) < 2:
+        return "No two generations were measured."
+    first, last = known[0], known[-1]
+    return (
+        f"Clean success on held-out tasks: {percent(first['success'])} in {first['label']}, "
+        f"{percent(last['success'])} in {last['label']}."
+    )
+
+
+def _points(value: float | None) -> str:
+    return "not measured" if value is None else f"{100 * value:+.1f}"
+
+
+def _figure(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"

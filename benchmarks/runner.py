@@ -1,0 +1,221 @@
+"""Batch evaluation: arms by tasks with paired seeds, one JSON line an episode, resumable.
+
+A run is a folder. `settings.json` holds what was asked for and the versions that answered it,
+`episodes.jsonl` one line for each finished episode, `summary.json` the figures. An interrupted run
+goes on with what is missing; a line that was cut off while being written is simply missing.
+Every arm sees the same tasks with the same seeds, so all comparisons are paired. How an arm solves
+a task is not known here: `instar.compose` hands in one callable an arm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, JsonValue, ValidationError
+
+from instar.contracts import Solve
+from instar.errors import UserError
+from instar.types import Record, Status, Task, Trajectory, content_hash
+
+__all__ = ["Line", "Settings", "bounded", "episode_seed", "read_lines", "read_settings", "run"]
+
+_PACKAGES = (
+    "instar",
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "chromadb",
+    "langgraph",
+    "playwright",
+)
+
+Job = TypeVar("Job")
+
+
+class Settings(Record):
+    """What a run measures; equal settings mean comparable figures.
+
+    Attributes:
+        run: Name of the run and of its folder.
+        benchmark: Id of the world.
+        generation: The generation measured.
+        n: Number of tasks; each arm runs every one of them once.
+        protocol: ``frozen``, as nothing is learnt while a run lasts.
+        options: What else shaped the run, such as the share of web tasks.
+    """
+
+    run: str
+    benchmark: str
+    namespace: str
+    generation: str
+    model: str
+    n: int
+    seed: int
+    arms: tuple[str, ...]
+    protocol: str = "frozen"
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Line(Record):
+    """One finished episode of one arm."""
+
+    arm: str
+    trajectory: Trajectory
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Arm and task, which name an episode within a run."""
+        return self.arm, self.trajectory.task.id
+
+
+def episode_seed(seed: int, task: Task) -> int:
+    """Seed of a task's episode, the same in every arm."""
+    return int(content_hash([seed, task.id], 8), 16) % 2**31
+
+
+async def bounded(jobs: Iterable[Job], work: Callable[[Job], Awaitable[None]], limit: int) -> None:
+    """Do all jobs, at most ``limit`` at a time; the first error stops the rest and is raised."""
+    queue = iter(jobs)
+
+    async def worker() -> None:
+        for job in queue:
+            await work(job)
+
+    workers = [asyncio.create_task(worker()) for _ in range(max(1, limit))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for one in workers:
+            one.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape a result."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file beside its place and rename it, so that it is never seen half-written."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def read_settings(folder: Path) -> Settings:
+    """Settings of a run that was begun earlier.
+
+    Raises:
+        UserError: The folder holds no readable run.
+    """
+    path = folder / "settings.json"
+    try:
+        return Settings(**json.loads(path.read_text(encoding="utf-8"))["settings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder} holds no readable run; list runs with: instar bench list"
+        ) from error
+
+
+def _begin(folder: Path, settings: Settings) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "settings.json").exists():
+        value = {"settings": settings.model_dump(mode="json"), "versions": versions()}
+        write_json(folder / "settings.json", value)
+        return
+    if read_settings(folder) != settings:
+        raise UserError(
+            f"Run {settings.run!r} was begun with other settings. "
+            "Resume it with the options of its settings.json, or leave out --resume."
+        )
+
+
+def read_lines(folder: Path) -> list[Line]:
+    """Finished episodes of a run, the latest of each arm and task; cut-off lines are skipped."""
+    path = folder / "episodes.jsonl"
+    if not path.exists():
+        return []
+    found: dict[tuple[str, str], Line] = {}
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = Line.model_validate_json(text)
+        except ValidationError:
+            continue
+        found[line.key] = line
+    return list(found.values())
+
+
+class _Writer:
+    """Appends whole lines to a file that may end in a cut-off one."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab")
+        if self._file.tell():
+            self._file.write(b"\n")
+
+    def append(self, line: Line) -> None:
+        self._file.write(line.model_dump_json().encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+async def run(
+    settings: Settings,
+    tasks: Sequence[Task],
+    solvers: Mapping[str, Solve],
+    folder: Path,
+    concurrency: int = 8,
+    on_episode: Callable[[Line], None] | None = None,
+) -> list[Line]:
+    """Run every arm on every task, except for the episodes that the folder already holds.
+
+    Episodes whose score is unknown are run again. An error of the infrastructure under all
+    episodes, such as a model server that is gone, is raised; finished episodes stay.
+
+    Args:
+        settings: What is measured; an earlier part of the run must have had the same.
+        tasks: Every arm runs each of them.
+        solvers: How each arm of the settings solves a task.
+        folder: Where the run lives.
+        concurrency: Episodes at the same time.
+        on_episode: Told of each episode as it finishes.
+
+    Returns:
+        All episodes in the order of the settings' arms and of the tasks.
+    """
+    _begin(folder, settings)
+    done = {x.key: x for x in read_lines(folder) if x.trajectory.score.status != Status.UNKNOWN}
+    missing = [(a, t) for a in settings.arms for t in tasks if (a, t.id) not in done]
+    writer = _Writer(folder / "episodes.jsonl")
+
+    async def work(job: tuple[str, Task]) -> None:
+        arm, task = job
+        trajectory = await solvers[arm](task, episode_seed(settings.seed, task))
+        line = Line(arm=arm, trajectory=trajectory)
+        writer.append(line)
+        done[line.key] = line
+        if on_episode:
+            on_episode(line)
+
+    try:
+        await bounded(missing, work, concurrency)
+    finally:
+        writer.close()
+    return [done[arm, task.id] for arm in settings.arms for task in tasks]

@@ -1,0 +1,1 @@
+"""Curators: what to train on."""

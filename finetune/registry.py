@@ -1,0 +1,229 @@
+"""The folder of adapters: what may be served, and what is only half there.
+
+An adapter is written beside, sealed by a manifest that names the hash of every file that is loaded,
+and renamed into place; its name is the hash of weights, lineage and recipe. So a folder is either
+whole or known to be broken: anything without a manifest, with a missing file or with other content
+is reported with its remedy and never served, and neither is an adapter over another base.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from instar.errors import UnknownName, UserError, WorkspaceError
+from instar.failpoints import reach
+from instar.store import Store
+from instar.types import Adapter, Record, content_hash
+
+__all__ = ["MANIFEST", "Fault", "Registry", "base_hash", "seal", "workspace_beside"]
+
+MANIFEST = "instar.json"
+_LOADED = ("adapter_config.json", "adapter_model.safetensors")
+_BESIDE = ".writing-"
+
+
+class Fault(Record):
+    """Something in the folder of adapters that is not served, and what to do about it."""
+
+    path: str
+    why: str
+    remedy: str
+
+
+def base_hash(folder: Path) -> str:
+    """Hash of a model's weights and shape, whatever its folder is called.
+
+    Raises:
+        UserError: There are no weights in the folder.
+    """
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not files:
+        raise UserError(f"No model weights in {folder}: name a folder with *.safetensors files.")
+    shape = folder / "config.json"
+    found = [*files, shape] if shape.exists() else files
+    return content_hash([_file_hash(f) for f in found])
+
+
+def _file_hash(path: Path) -> str:
+    facts = path.stat()
+    return _hash_once(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _hash_once(path: str, size: int, changed: int) -> str:
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def workspace_beside(adapters: Path) -> Path:
+    """A new folder to write an adapter in, on the same file system as its final place."""
+    adapters.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_BESIDE}{os.getpid()}-", dir=adapters))
+
+
+def seal(
+    written: Path,
+    adapters: Path,
+    *,
+    base: str,
+    parent: str | None,
+    dataset: str,
+    recipe: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+) -> Adapter:
+    """Name a written adapter by its content and move it into place.
+
+    Args:
+        written: A folder from `workspace_beside` with the files of PEFT.
+        adapters: The folder it is moved into.
+        base: Hash of the base model.
+        parent: Name of the adapter before it.
+        dataset: Hash of the rows.
+        recipe: Settings of the training.
+        metrics: What was measured; no part of the name.
+    """
+    files = {name: _file_hash(written / name) for name in _LOADED}
+    lineage = {"base": base, "parent": parent, "dataset": dataset, "recipe": dict(recipe)}
+    name = content_hash({"files": files, **lineage})
+    target = adapters / name
+    adapter = Adapter(
+        name=name, path=str(target), metrics=dict(metrics), created=time.time(), **lineage
+    )
+    manifest = {"files": files, "adapter": adapter.model_dump(mode="json", exclude={"path"})}
+    (written / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    reach("train.rename")
+    _move(written, target)
+    return adapter
+
+
+def _move(written: Path, target: Path) -> None:
+    if target.exists() and _broken(target) is None:
+        # The same training was done before and came to the same weights.
+        shutil.rmtree(written)
+        return
+    if target.exists():
+        shutil.rmtree(target)
+    written.rename(target)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return loaded
+
+
+def _broken(folder: Path) -> str | None:
+    """Why a folder must not be served; None if it may."""
+    try:
+        files = _manifest(folder)["files"]
+    except FileNotFoundError:
+        return "half-written: it has no manifest"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"its manifest cannot be read ({type(error).__name__})"
+    for name in _LOADED:
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if _file_hash(folder / name) != files.get(name):
+            return f"{name} was changed or is cut short"
+    return None
+
+
+class Registry:
+    """The adapters of a workspace.
+
+    Args:
+        root: The folder ``adapters``.
+        store: Where adapters are recorded.
+    """
+
+    def __init__(self, root: Path, store: Store) -> None:
+        self.root, self._store = root, store
+
+    def record(self, adapter: Adapter) -> Adapter:
+        """Record a sealed adapter; recording the same one again changes nothing.
+
+        Raises:
+            WorkspaceError: Its folder is not whole.
+        """
+        self._check(adapter.name)
+        if adapter.name in {a.name for a in self._store.adapters()}:
+            return self._store.adapter(adapter.name)
+        self._store.add_adapter(adapter)
+        return adapter
+
+    def get(self, name: str, base: str | None = None) -> Adapter:
+        """A recorded adapter that may be served, with its present path.
+
+        Args:
+            name: Its content hash.
+            base: Hash of the base it is to be loaded on.
+
+        Raises:
+            UnknownName: None of this name is recorded.
+            WorkspaceError: Its folder is not whole.
+            UserError: It belongs to another base.
+        """
+        known = {a.name: a for a in self._store.adapters()}
+        if name not in known:
+            raise UnknownName("adapter", name, known)
+        self._check(name)
+        adapter = known[name]
+        if base is not None and base != adapter.base:
+            raise UserError(
+                f"Adapter {name} was trained over base {adapter.base}, and this model is {base}: "
+                "choose the model it was made for, or train a new one with: instar evolve"
+            )
+        return adapter.model_copy(update={"path": str(self.root / name)})
+
+    def faults(self) -> list[Fault]:
+        """Everything in the folder that is not served, and recorded adapters that are gone."""
+        recorded = {a.name for a in self._store.adapters()}
+        folders = sorted(p for p in self.root.iterdir() if p.is_dir()) if self.root.exists() else []
+        found = [f for p in folders if (f := self._fault(p, recorded))]
+        gone = sorted(recorded - {p.name for p in folders})
+        return found + [
+            _fault(self.root / name, "recorded, but its folder is gone") for name in gone
+        ]
+
+    def _fault(self, folder: Path, recorded: Sequence[str] | set[str]) -> Fault | None:
+        if folder.name.startswith(_BESIDE):
+            return (
+                None if _being_written(folder) else _fault(folder, "half-written: training ended")
+            )
+        why = _broken(folder)
+        if why is None and folder.name not in recorded:
+            why = "whole, but not recorded: training ended just before"
+        return _fault(folder, why) if why else None
+
+    def _check(self, name: str) -> None:
+        folder = self.root / name
+        why = _broken(folder) if folder.exists() else "its folder is gone"
+        if why:
+            fault = _fault(folder, why)
+            raise WorkspaceError(f"Adapter {name} cannot be served: {why}. {fault.remedy}")
+
+
+def _fault(folder: Path, why: str) -> Fault:
+    there = f"Delete it (rm -r {folder}); the" if folder.exists() else "The"
+    return Fault(path=str(folder), why=why, remedy=f"{there} next instar evolve trains a new one.")
+
+
+def _being_written(folder: Path) -> bool:
+    writer = folder.name.removeprefix(_BESIDE).partition("-")[0]
+    if not writer.isdigit():
+        return False
+    try:
+        os.kill(int(writer), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

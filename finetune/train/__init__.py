@@ -1,0 +1,1 @@
+"""Trainers: how a dataset becomes an adapter."""

@@ -1,0 +1,130 @@
+"""From rows to token ids and labels, once, with the chat template that serves the model.
+
+The trainer is handed ids and not messages: a columnar dataset fills the arguments of calls up with
+nulls that a template would print, and only here can it be made sure that the token that ends a
+turn is learnt. A row that does not fit is left out and counted, never cut: half a prompt was
+served to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from instar.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["Encoded", "encode", "stop_tokens"]
+
+_IGNORED = -100
+
+
+@dataclass
+class Encoded:
+    """Token ids and labels, and what became of the rows.
+
+    Attributes:
+        cut: Rows left out because they are longer than the limit.
+        masked: Rows left out because nothing in them could be learnt.
+        drifted: Rows whose prompt is tokenised a little differently before an answer than alone.
+        learnt: Tokens in the loss.
+    """
+
+    ids: list[list[int]] = field(default_factory=list)
+    labels: list[list[int]] = field(default_factory=list)
+    cut: int = 0
+    masked: int = 0
+    drifted: int = 0
+    learnt: int = 0
+    longest: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all rows used, prompts included."""
+        return sum(map(len, self.ids))
+
+    def add(self, ids: list[int], prompt: int, limit: int) -> None:
+        """Take a row whose first ``prompt`` tokens are not learnt, or count why not."""
+        self.longest = max(self.longest, len(ids))
+        if len(ids) > limit:
+            self.cut += 1
+        elif prompt >= len(ids):
+            self.masked += 1
+        else:
+            self.ids.append(ids)
+            self.labels.append([_IGNORED] * prompt + ids[prompt:])
+            self.learnt += len(ids) - prompt
+
+
+def stop_tokens(tokenizer: PreTrainedTokenizerBase, generation_config: Any) -> list[int]:
+    """Ids at which serving stops, the tokenizer's own first.
+
+    Raises:
+        UserError: There is none, so the model could never end a turn.
+    """
+    configured = getattr(generation_config, "eos_token_id", None)
+    listed = configured if isinstance(configured, list) else [configured]
+    stops = [s for s in dict.fromkeys([tokenizer.eos_token_id, *listed]) if isinstance(s, int)]
+    if not stops:
+        raise UserError("The base model names no token that ends a turn: set its eos_token.")
+    return stops
+
+
+def encode(
+    rows: Sequence[Mapping[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    stops: Sequence[int],
+    limit: int,
+) -> Encoded:
+    """Encode all rows.
+
+    Args:
+        rows: Prompt, completion and tools.
+        tokenizer: Of the base model, with its chat template.
+        stops: Tokens that end a turn; the first one is added where a template adds none.
+        limit: Longest row in tokens.
+    """
+    if not tokenizer.chat_template:
+        raise UserError("The base model has no chat template: use an instruct model.")
+    encoded = Encoded()
+    for row in rows:
+        alone, whole = _texts(row, tokenizer)
+        prompt, ids = _ids(alone, tokenizer), _ids(whole, tokenizer)
+        shared = _common(prompt, ids)
+        encoded.drifted += shared < len(prompt)
+        encoded.add(_ended(ids, shared, stops), shared, limit)
+    return encoded
+
+
+def _texts(row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
+    prompt, completion, tools = list(row["prompt"]), list(row["completion"]), row["tools"] or None
+    alone = tokenizer.apply_chat_template(
+        prompt, tools=tools, tokenize=False, add_generation_prompt=True
+    )
+    whole = tokenizer.apply_chat_template(prompt + completion, tools=tools, tokenize=False)
+    return str(alone), str(whole)
+
+
+def _ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    # The template writes all special tokens itself.
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    same = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        same += 1
+    return same
+
+
+def _ended(ids: list[int], start: int, stops: Sequence[int]) -> list[int]:
+    """The row up to its last stop token; what a template writes after it is never generated."""
+    for end in range(len(ids) - 1, start - 1, -1):
+        if ids[end] in stops:
+            return ids[: end + 1]
+    return [*ids, stops[0]] if len(ids) > start else ids

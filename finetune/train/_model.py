@@ -1,0 +1,156 @@
+"""The base model around a training: where it runs, loading, saving, and proof of what moved."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instar.errors import InstarError, UserError
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["Weights", "go_on_from", "load", "memory_advice", "placement", "quiet", "save"]
+
+
+def placement(device: str, precision: str) -> tuple[str, str]:
+    """Device and precision with ``auto`` resolved."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("No CUDA device was found: use -o methods.sft.device=cpu.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if precision == "auto":
+        precision = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return device, precision
+
+
+def load(
+    base: Path, device: str, precision: str
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The frozen base and its tokenizer; on CUDA in bf16, on the CPU in fp32 (autocast is enough)."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    dtype = torch.bfloat16 if device == "cuda" and precision == "bf16" else torch.float32
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"No model that can be trained in {base}: {_first_line(error)}") from error
+    return model, tokenizer
+
+
+def go_on_from(model: PreTrainedModel, parent: Path) -> PeftModel:
+    """The base with the parent adapter on it, to be trained further."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(parent), is_trainable=True)
+
+
+def save(model: PeftModel, folder: Path, base_name: str) -> None:
+    """Write the adapter, byte for byte the same for the same weights."""
+    # PEFT's default asks the hub about the base; and it names the base by a path of this machine.
+    for config in model.peft_config.values():
+        config.base_model_name_or_path = base_name
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+    # target_modules comes from a set, whose order changes from process to process.
+    path = folder / "adapter_config.json"
+    written = json.loads(path.read_text(encoding="utf-8"))
+    written["target_modules"] = sorted(written["target_modules"])
+    path.write_text(json.dumps(written, indent=1, sort_keys=True), encoding="utf-8")
+
+
+class Weights:
+    """The weights before a training, to prove afterwards what it moved."""
+
+    def __init__(self, model: Any) -> None:
+        self._adapter = {n: p.detach().clone() for n, p in _parameters(model, trained=True)}
+        self._base = {n: _checksum(p) for n, p in _parameters(model, trained=False)}
+
+    def require_learnt(self, model: Any) -> dict[str, int]:
+        """How many of the adapter's tensors moved.
+
+        Raises:
+            UserError: The training diverged or moved nothing.
+            InstarError: The base is not what it was.
+        """
+        changed = [n for n, p in _parameters(model, trained=False) if _checksum(p) != self._base[n]]
+        if changed:
+            raise InstarError(f"Training changed the base model ({changed[0]}): nothing was kept.")
+        after = dict(_parameters(model, trained=True))
+        if not all(bool(p.isfinite().all()) for p in after.values()):
+            raise UserError("The training diverged: lower it with -o train.lr=...")
+        moved = sum(not p.equal(self._adapter[n]) for n, p in after.items())
+        if not moved:
+            raise UserError("The training moved nothing: raise train.lr or train.minutes.")
+        return {"adapter": moved, "of": len(after), "base": 0}
+
+
+def _parameters(model: Any, trained: bool) -> Iterator[tuple[str, torch.Tensor]]:
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad is trained:
+            yield name, parameter.detach()
+
+
+def _checksum(tensor: torch.Tensor) -> int:
+    import torch
+
+    words = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.int8}
+    bits = tensor.contiguous().view(words[tensor.element_size()])
+    return int(bits.sum(dtype=torch.int64))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No bars and hints of transformers, and no warnings that its libraries give each other."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            # PEFT reads a property that transformers has deprecated.
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def memory_advice(rows: int, tokens: int) -> Iterator[None]:
+    """Turn running out of memory into advice.
+
+    Raises:
+        UserError: Memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise UserError(
+            f"Out of memory with {rows} rows of up to {tokens} tokens at a time: set "
+            f"-o methods.sft.micro={max(1, rows // 2)} (fewer rows at once, the same result), "
+            "methods.sft.checkpointing=true, or a lower methods.sft.max_length."
+        ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in told or "allocate memory" in told
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

@@ -1,0 +1,95 @@
+"""What the commands share: the options that every one has, one result on stdout, Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from instar.config import Config
+    from instar.progress import Progress
+
+__all__ = ["AsJson", "Folder", "Options", "Seed", "emit", "load", "progress", "table", "wait_for"]
+
+AsJson: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="End stdout with one JSON object; all else goes to stderr.")
+]
+Folder: TypeAlias = Annotated[
+    Path | None, typer.Option("--workspace", metavar="DIR", help="Folder of all that lasts.")
+]
+Seed: TypeAlias = Annotated[
+    int | None, typer.Option("--seed", help="Fixes the house and every draw.")
+]
+Options: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--option", metavar="KEY=VALUE", help="A setting, such as gate.tasks=100."),
+]
+
+Value = TypeVar("Value")
+_WORKSPACE = "INSTAR_WORKSPACE"
+
+
+def load(workspace: Path | None, seed: int | None, options: list[str] | None, *more: str) -> Config:
+    """Settings for a command; ``more`` are overrides of its own options.
+
+    Raises:
+        ConfigError: A setting that does not exist or does not fit.
+    """
+    from instar.config import Config, load_config
+
+    folder = workspace or Path(os.environ.get(_WORKSPACE) or Config().workspace)
+    fixed = [f"workspace={json.dumps(str(folder))}"]
+    fixed += [f"seed={seed}"] if seed is not None else []
+    path = folder if folder.is_dir() else None
+    return load_config(path, [*(options or []), *more, *fixed], dict(os.environ))
+
+
+def progress(as_json: bool = False) -> Progress:
+    """Where a command says what happens: stderr, in every form of output."""
+    from instar.progress import Progress
+
+    return Progress()
+
+
+def emit(as_json: bool, value: Any, text: str) -> None:
+    """The result: one JSON object, or text for people."""
+    shown = json.dumps(value, ensure_ascii=False, default=str) if as_json else text
+    if shown:
+        typer.echo(shown)
+
+
+def table(head: list[str], rows: list[list[str]], empty: str = "Nothing yet.") -> str:
+    """Rows in columns, the last column as long as it is."""
+    if not rows:
+        return empty
+    widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head) - 1)]
+    lines = [
+        "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in [head, *rows]
+    ]
+    return "\n".join(lines)
+
+
+def wait_for(work: Coroutine[Any, Any, Value], again: str = "") -> Value:
+    """Run a command's coroutine; Ctrl-C ends it with one line and exit code 130.
+
+    Args:
+        work: The command.
+        again: The command that goes on where this one was interrupted.
+    """
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        hint = f" To go on, type: {again}" if again else ""
+        typer.echo(f"Interrupted; what was finished is saved.{hint}", err=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A training thread may still be inside the library; everything is safe against this exit.
+        os._exit(130)

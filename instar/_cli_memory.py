@@ -1,0 +1,100 @@
+"""``instar memory``: list, search, show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from instar._cli_common import AsJson, Folder, Seed, emit, load, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from instar.store import Store
+    from instar.types import MemoryItem
+
+__all__ = ["register"]
+
+memory = typer.Typer(help="What is remembered.", no_args_is_help=True)
+
+_Generation = Annotated[
+    str | None,
+    typer.Option("--generation", help="As this generation sees it; default: the active."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.add_typer(memory, name="memory")
+
+
+def _as_of(store: Store, generation: str | None) -> str | None:
+    if generation is not None:
+        return store.generation(generation).id
+    active = store.active()
+    return active.id if active else None
+
+
+def _lines(items: Sequence[MemoryItem]) -> str:
+    rows = [[i.id, i.kind.value, i.namespace, f"{i.when} -> {i.content}"] for i in items]
+    return table(["item", "kind", "namespace", "memory"], rows, "Nothing is remembered yet.")
+
+
+@memory.command("list")
+def list_items(
+    generation: _Generation = None,
+    as_json: AsJson = False,
+    workspace: Folder = None,
+    seed: Seed = None,
+) -> None:
+    """All memories that a generation sees."""
+    from instar.store import Store
+
+    with Store.open(load(workspace, seed, None).workspace / "instar.db", create=False) as store:
+        items = store.items(_as_of(store, generation))
+    emit(as_json, {"items": [i.model_dump(mode="json") for i in items]}, _lines(items))
+
+
+@memory.command("show")
+def show(item: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
+    """One memory in all its versions."""
+    import json
+
+    from instar.errors import UnknownName
+    from instar.store import Store
+
+    with Store.open(load(workspace, seed, None).workspace / "instar.db", create=False) as store:
+        versions = [i.model_dump(mode="json") for i in store.item_versions(item)]
+        known = [i.id for i in store.items(None)] if not versions else []
+    if not versions:
+        raise UnknownName("memory", item, known[:20], "See: instar memory list")
+    emit(as_json, {"versions": versions}, json.dumps(versions, indent=2, ensure_ascii=False))
+
+
+@memory.command("search")
+def search(
+    text: str,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many at most.")] = 10,
+    generation: _Generation = None,
+    as_json: AsJson = False,
+    workspace: Folder = None,
+    seed: Seed = None,
+) -> None:
+    """The memories whose occasion is nearest to a text."""
+    from instar._cli_common import wait_for
+
+    found: list[dict[str, Any]] = wait_for(
+        _search(load(workspace, seed, None), text, k, generation)
+    )
+    rows = [[f"{f['cosine']:.2f}", f["id"], f"{f['when']} -> {f['content']}"] for f in found]
+    told = table(["cosine", "item", "memory"], rows, "Nothing is remembered yet.")
+    emit(as_json, {"items": found}, told)
+
+
+async def _search(config: Any, text: str, k: int, generation: str | None) -> list[dict[str, Any]]:
+    from instar.compose import Workspace
+
+    async with Workspace.open(config, create=False) as workspace:
+        hits = workspace.bank.search(text, k, _as_of(workspace.store, generation))
+        return [item.model_dump(mode="json") | {"cosine": round(c, 4)} for item, c in hits]

@@ -1,0 +1,123 @@
+"""What every stage of the outer loop works with: the workspace, a place to say what happens, and
+episodes that are saved one by one, so that a stage that was killed runs only what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypedDict
+
+from benchmarks.runner import bounded
+from instar.compose import Workspace
+from instar.config import Config
+from instar.contracts import Solve
+from instar.errors import ModelFault
+from instar.progress import Progress, Tally
+from instar.store import Store
+from instar.types import StopReason, Task, Trajectory, content_hash
+
+__all__ = ["Job", "Loop", "Output", "State", "draw"]
+
+_HOPELESS = 8
+
+
+class State(TypedDict, total=False):
+    """State of the outer graph: names of what lies in the store, nothing else.
+
+    Attributes:
+        run: Key of this run.
+        turn: Number of the turn, from 1, over the life of the workspace.
+        last: The turn after which the run reports.
+        active: The generation that serves at the beginning of the turn.
+        memory: The memory candidate of the turn.
+        winner: The better of these two at the gate.
+        adapter: The adapter candidate on top of the winner, empty where there is none.
+    """
+
+    run: str
+    turn: int
+    last: int
+    active: str
+    memory: str
+    winner: str
+    adapter: str
+
+
+class Output(NamedTuple):
+    """What a stage leaves: changes of the state, facts for the store, and its episodes."""
+
+    state: State
+    facts: dict[str, Any]
+    episodes: Sequence[Trajectory] = ()
+
+
+class Job(NamedTuple):
+    """One episode to run."""
+
+    task: Task
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Task and seed, which name an episode within a stage."""
+        return self.task.id, self.seed
+
+
+def draw(config: Config, *key: object) -> int:
+    """A seed that belongs to one purpose of one run."""
+    return int(content_hash([config.seed, *key], 8), 16) % 2**31
+
+
+@dataclass(frozen=True)
+class Loop:
+    """An open workspace in which the loop turns."""
+
+    workspace: Workspace
+    progress: Progress
+
+    @property
+    def store(self) -> Store:
+        """Where everything is kept."""
+        return self.workspace.store
+
+    @property
+    def config(self) -> Config:
+        """All settings."""
+        return self.workspace.config
+
+    async def collect(
+        self, key: str, jobs: Sequence[Job], solve: Solve, tally: Tally
+    ) -> list[Trajectory]:
+        """Episodes of a stage in the order of its jobs; those that are saved are not run again.
+
+        What the infrastructure broke is saved last, so that a resumed stage tries it again.
+
+        Raises:
+            ModelFault: Nothing but faults, as when a model server is gone.
+        """
+        done = {(t.task.id, t.seed): t for t in self.store.trajectories(stage=key)}
+        missing = [job for job in jobs if job.key not in done]
+        for job in jobs:
+            if job.key in done:
+                tally.add(done[job.key].score.status)
+
+        faults: list[Trajectory] = []
+
+        async def work(job: Job) -> None:
+            found = await solve(job.task, job.seed)
+            name = content_hash([key, job.task.id, job.seed])
+            found = found.model_copy(update={"id": name})
+            done[job.key] = found
+            if found.stop == StopReason.FAULT:
+                faults.append(found)
+            else:
+                self.store.save_trajectory(found, stage=key)
+            if len(faults) == len(done) >= _HOPELESS:
+                raise ModelFault(f"Every episode failed: {found.score.evidence}")
+            tally.add(found.score.status)
+
+        await bounded(missing, work, self.config.practise.concurrency)
+        for fault in faults:
+            self.store.save_trajectory(fault, stage=key)
+        return [done[job.key] for job in jobs]

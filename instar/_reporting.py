@@ -1,0 +1,214 @@
+"""The last stage of a run: what was learnt, measured on held-out tasks, as a page.
+
+It serves the active generation in four arms, and each generation that was active before it whole.
+Nothing that learns reads what is measured here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks import runner
+from benchmarks.leakage import check_store
+from benchmarks.report import ReportData, write
+from benchmarks.runner import Line, Settings, write_json
+from benchmarks.summary import arm_figures, summarise
+from instar._loop import Loop, Output, State
+from instar.compose import Serving, Workspace
+from instar.contracts import Solve
+from instar.types import Generation, Split, Task
+
+__all__ = ["leakage", "lineage", "report", "stage_table"]
+
+_ARMS = ("base", "memory", "adapter", "both")
+
+
+async def report(loop: Loop, key: str, state: State) -> Output:
+    """Measure the active generation and those before it, and write the report."""
+    workspace, store = loop.workspace, loop.store
+    path = _served(loop)
+    active = store.generation(path[-1])
+    number = loop.config.report.tasks
+    tasks = workspace.home.tasks(Split.HELD_OUT, number, loop.config.seed)
+    settings = Settings(
+        run=key.replace("/", "-"),
+        benchmark=workspace.home.id,
+        namespace=workspace.home.namespace,
+        generation=active.id,
+        model=loop.config.model.name,
+        n=len(tasks),
+        seed=loop.config.seed,
+        arms=(*_ARMS, *path[1:-1]),
+    )
+    folder = workspace.path / "runs" / settings.run
+    lines = await _measure(loop, settings, tasks, active)
+    shown = settings.model_copy(update={"arms": _ARMS})
+    found = leakage(workspace, tasks, active)
+    summary = summarise(shown, [x for x in lines if x.arm in _ARMS], found)
+    write_json(folder / "summary.json", summary)
+    files = write(folder, _data(loop, summary, _points(loop, path, lines), key))
+    loop.progress.say(f"Report: {files.html}")
+    facts = {"html": str(files.html), "png": str(files.png), "summary": summary}
+    return Output({}, facts, [x.trajectory for x in lines])
+
+
+def _served(loop: Loop) -> list[str]:
+    """The generations that have served, oldest first, the active one last."""
+    turns = loop.store.stages("g")
+    served = [v["before"] for k, v in turns.items() if k.endswith("/promote")]
+    active = loop.store.active()
+    assert active is not None
+    return list(dict.fromkeys([*served, active.id]))
+
+
+async def _measure(
+    loop: Loop, settings: Settings, tasks: Sequence[Task], active: Generation
+) -> list[Line]:
+    workspace = loop.workspace
+    servings = {name: workspace.arm(name, active) for name in _ARMS}
+    for id in settings.arms[len(_ARMS) :]:
+        servings[id] = Serving.of(loop.store.generation(id))
+    solvers: dict[str, Solve] = {
+        name: workspace.solver(serving, workspace.home, "report", arm=name)
+        for name, serving in servings.items()
+    }
+    folder = workspace.path / "runs" / settings.run
+    with loop.progress.stage("report", len(tasks) * len(solvers)) as tally:
+        for line in runner.read_lines(folder):
+            tally.add(line.trajectory.score.status)
+        return await runner.run(
+            settings,
+            tasks,
+            solvers,
+            folder,
+            loop.config.practise.concurrency,
+            lambda line: tally.add(line.trajectory.score.status),
+        )
+
+
+def _points(loop: Loop, path: Sequence[str], lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Success of each generation that served; the first is the arm base, the last the arm both."""
+    points = []
+    for index, id in enumerate(path):
+        generation = loop.store.generation(id)
+        arm = "base" if index == 0 else "both" if index == len(path) - 1 else id
+        figures = arm_figures([x.trajectory for x in lines if x.arm == arm])
+        note = "learnt nothing" if index == 0 else _what(generation)
+        known = {k: figures[k] for k in ("success", "interval", "n")}
+        status = generation.status.value
+        points.append(
+            {"label": f"g{generation.seq}", "note": note, "id": id, "status": status} | known
+        )
+    return points
+
+
+def _what(generation: Generation) -> str:
+    return "memory and adapter" if generation.adapter else "memory"
+
+
+def lineage(workspace: Workspace, generation: Generation) -> dict[str, list[str]]:
+    """Trajectories behind the adapter that a generation serves."""
+    if generation.adapter is None:
+        return {}
+    dataset = workspace.store.adapter(generation.adapter).dataset
+    sets = [v for v in workspace.store.stages("").values() if v.get("dataset") == dataset]
+    sources = sets[0]["trajectories"] if sets else [f"dataset {dataset}"]
+    return {generation.adapter: list(sources)}
+
+
+def leakage(
+    workspace: Workspace, tasks: Sequence[Task], generation: Generation
+) -> dict[str, object]:
+    """The contamination check over everything that a generation has learnt."""
+    rows = lineage(workspace, generation)
+    return check_store(workspace.store, tasks, generation.id, rows).summary()
+
+
+def _data(
+    loop: Loop, summary: Mapping[str, Any], points: list[dict[str, Any]], key: str
+) -> ReportData:
+    store, config = loop.store, loop.config
+    items = [i for i in store.items(summary["generation"]) if i.namespace == summary["namespace"]]
+    stages = store.stages("g")
+    facts = {
+        "world": summary["namespace"],
+        "model": config.model.name,
+        "seed": str(config.seed),
+        "held-out tasks": str(summary["n"]),
+        "generation": summary["generation"],
+        "written": time.strftime("%Y-%m-%d %H:%M"),
+    }
+    return ReportData(
+        title=f"Instar on {summary['namespace']}",
+        facts=facts,
+        generations=points,
+        arms=summary["arms"],
+        paired=summary["paired"],
+        memories=[i.model_dump(mode="json") for i in items],
+        training=_trainings(stages),
+        verdicts=_verdicts(stages),
+        stages=stage_table(stages),
+        leakage=summary["leakage"],
+    )
+
+
+def _trainings(stages: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for key, value in stages.items():
+        if not key.endswith("/train"):
+            continue
+        turn = key.partition("/")[0]
+        curated = stages.get(f"{turn}/curate", {})
+        metrics = value.get("metrics") or {}
+        loss = metrics.get("losses", [])
+        found.append(
+            {
+                "turn": turn.removeprefix("g"),
+                "adapter": value["adapter"],
+                "reason": value.get("reason", ""),
+                "rows": value["rows"],
+                "dropped": curated.get("dropped", {}),
+                "loss": loss,
+                "seconds": value.get("seconds"),
+            }
+        )
+    return found
+
+
+def _verdicts(stages: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for key, value in stages.items():
+        stage = key.partition("/")[2]
+        if not stage.startswith("gate_"):
+            continue
+        verdict = value["verdict"]
+        success = verdict.get("success") or {}
+        found.append(
+            {
+                "generation": value["candidate"] or "none",
+                "kind": stage.removeprefix("gate_"),
+                "decision": verdict["decision"],
+                "difference": success.get("difference"),
+                "interval": success.get("interval"),
+                "n": verdict["n"],
+                "reasons": list(verdict["reasons"]),
+            }
+        )
+    return found
+
+
+def stage_table(stages: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Episodes, time and tokens of each finished stage."""
+    return [
+        {
+            "turn": key.partition("/")[0].removeprefix("g"),
+            "stage": key.partition("/")[2],
+            "episodes": value["episodes"],
+            "seconds": value["seconds"],
+            "tokens": value["tokens"],
+        }
+        for key, value in stages.items()
+        if "episodes" in value and "tokens" in value
+    ]

@@ -1,0 +1,218 @@
+"""The stages of a turn up to the training: start, practise, reflect, curate, train.
+
+A stage gets the loop, its key in the store and the state, and returns what it leaves behind. It
+may be killed anywhere and is then called again with the same key: what it has already written it
+finds under that key and does not write twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from instar._loop import Job, Loop, Output, State, draw
+from instar._methods import build
+from instar._practice import choose, learn
+from instar._threads import in_thread
+from instar.compose import Serving
+from instar.contracts import Distiller
+from instar.types import (
+    Generation,
+    GenerationStatus,
+    MemoryOp,
+    Trajectory,
+    content_hash,
+)
+
+__all__ = ["curate", "practise", "reflect", "start", "train"]
+
+_LOG = 1_000_000
+
+
+async def start(loop: Loop, key: str, state: State) -> Output:
+    """The active generation; the first turn of a workspace makes the one that has learnt nothing."""
+    active = loop.store.active()
+    if active is None:
+        active = add_generation(loop, 0, None, "")
+        active = loop.store.activate(active.id)
+    return Output({"active": active.id}, {})
+
+
+def add_generation(
+    loop: Loop, seq: int, parent: str | None, what: str, adapter: str | None = None
+) -> Generation:
+    """Record a candidate generation; its id follows from what it is made of.
+
+    Args:
+        loop: Where it is recorded.
+        seq: The turn.
+        parent: The generation that it comes after.
+        what: Which candidate of its turn.
+        adapter: Name of the adapter that it serves.
+    """
+    config = loop.config
+    contents = [config.model.name, config.agent.prompts, adapter, loop.workspace.home.namespace]
+    made = Generation(
+        id=f"g{seq}-{content_hash([seq, parent, what, *contents], 6)}",
+        seq=seq,
+        parent=parent,
+        status=GenerationStatus.CANDIDATE,
+        model=config.model.name,
+        prompts=config.agent.prompts,
+        adapter=adapter,
+    )
+    loop.store.add_generation(made)
+    return loop.store.generation(made.id)
+
+
+async def practise(loop: Loop, key: str, state: State) -> Output:
+    """Attempt practise tasks at home, and some in a foreign house without the adapter."""
+    first = key.endswith("_1")
+    serving = Serving.of(loop.store.generation(state["active" if first else "memory"]))
+    plan = choose(loop, key, state)
+    attempts = range(loop.config.practise.attempts)
+    home, foreign = (
+        [Job(t, draw(loop.config, key, t.id, a)) for t in tasks for a in attempts]
+        for tasks in (plan.home, plan.foreign)
+    )
+    workspace = loop.workspace
+    with loop.progress.stage(key, len(home) + len(foreign)) as tally:
+        solve = workspace.solver(serving, workspace.home, "practise", sampled=True)
+        done = await loop.collect(key, home, solve, tally)
+        abroad: list[Trajectory] = []
+        if foreign and workspace.foreign is not None:
+            bare = serving.model_copy(update={"adapter": None})
+            solve = workspace.solver(bare, workspace.foreign, "foreign", sampled=True)
+            abroad = await loop.collect(key, foreign, solve, tally)
+    facts = learn(loop, key, done, plan) | {"foreign": len(abroad)}
+    return Output({}, facts, [*done, *abroad])
+
+
+async def reflect(loop: Loop, key: str, state: State) -> Output:
+    """Write what the distillers make of the round into the memory candidate."""
+    candidate = state.get("memory") or ""
+    if not candidate:
+        candidate = add_generation(loop, state["turn"], state["active"], "memory").id
+    lived = _lived(loop, key, state)
+    written = 0
+    with loop.progress.stage(key):
+        for name in loop.config.memory.distill:
+            written += _distil(loop, f"{key}/{name}", name, lived, candidate)
+    return Output({"memory": candidate}, {"changes": written, "read": len(lived)})
+
+
+def _lived(loop: Loop, key: str, state: State) -> list[Trajectory]:
+    """The round just practised; before the first one the turns whose candidates stayed undecided."""
+    turn, _, stage = key.partition("/")
+    rounds = [f"{turn}/{stage.replace('reflect', 'practise')}"]
+    if stage == "reflect_1":
+        earlier = loop.store.stage(f"g{state['turn'] - 1}/promote") or {}
+        undecided = earlier.get("carried", [])
+        rounds = [f"g{t}/practise_{i}" for t in undecided for i in (1, 2)] + rounds
+    return [found for stage in rounds for found in loop.store.trajectories(stage=stage)]
+
+
+def _distil(loop: Loop, key: str, name: str, lived: Sequence[Trajectory], candidate: str) -> int:
+    """Ask one distiller; the changes are kept before they are made, so both happen once."""
+    plan = loop.store.stage(key)
+    if plan is None:
+        distiller: Distiller = build("memory.distill", name, loop.config)
+        before = _last_state(loop, name)
+        if before:
+            distiller.load_state_dict(before)
+        ops = distiller.distill(lived, loop.store.items(candidate))
+        plan = {"ops": [op.model_dump(mode="json") for op in ops], "state": distiller.state_dict()}
+        loop.store.finish_stage(key, plan)
+    ops = [MemoryOp.model_validate(op) for op in plan["ops"]]
+    if ops and all(entry["author"] != key for entry in loop.store.memory_log(_LOG)):
+        loop.workspace.bank.write(ops, candidate, key)
+    return len(ops)
+
+
+def _last_state(loop: Loop, name: str) -> dict[str, Any]:
+    """State of a distiller after its latest reflection."""
+    found = [v for k, v in loop.store.stages("g").items() if k.endswith(f"/{name}") and "ops" in v]
+    return dict(found[-1]["state"]) if found else {}
+
+
+async def curate(loop: Loop, key: str, state: State) -> Output:
+    """Choose what to train on, out of all practise so far."""
+    name = loop.config.train.curator
+    curator = build("finetune.curate", name, loop.config, home=loop.workspace.home.namespace)
+    with loop.progress.stage(key):
+        lived = [
+            t
+            for purpose in ("practise", "foreign")
+            for t in loop.store.trajectories(purpose=purpose)
+        ]
+        found = curator.curate(lived)
+        found.save(loop.workspace.path / "datasets" / found.hash)
+    return Output({}, describe(found))
+
+
+def describe(found: Any) -> dict[str, Any]:
+    """A dataset in the store: its hash, how much it holds, and the trajectories behind it."""
+    return {
+        "dataset": found.hash,
+        "rows": len(found.rows),
+        "counts": found.counts,
+        "dropped": dict(Counter(found.dropped.values())),
+        "trajectories": sorted({row["trajectory"] for row in found.rows}),
+    }
+
+
+async def train(loop: Loop, key: str, state: State) -> Output:
+    """Train an adapter on the curated rows, unless there is a reason not to."""
+    curated = loop.store.stage(f"g{state['turn']}/curate") or {}
+    active = loop.store.generation(state["active"])
+    reason = _no_training(loop, curated, active)
+    if reason:
+        loop.progress.say(f"{key}: {reason}")
+        return Output({}, {"adapter": None, "reason": reason, "rows": curated["rows"]})
+    adapter = await train_adapter(loop, key, curated["dataset"], active.adapter)
+    metrics = loop.store.adapter(adapter).metrics
+    facts = {"adapter": adapter, "rows": curated["rows"], "metrics": dict(metrics)}
+    return Output({}, facts)
+
+
+def _no_training(loop: Loop, curated: dict[str, Any], active: Generation) -> str:
+    model = loop.workspace.models
+    if loop.config.train.trainer == "off":
+        return "training is off (train.trainer=off)"
+    if not curated["rows"]:
+        return "no verified success to train on"
+    if model.folder is None:
+        return f"model {model.name} runs elsewhere; only a local model can be trained here"
+    if active.adapter and loop.store.adapter(active.adapter).dataset == curated["dataset"]:
+        return "nothing new to train on"
+    return ""
+
+
+async def train_adapter(loop: Loop, key: str, dataset: str, parent: str | None) -> str:
+    """Train on a saved dataset and record the adapter; returns its name."""
+    from finetune.curate.base import RowSet
+
+    config, workspace = loop.config, loop.workspace
+    trainer = build(
+        "finetune.train",
+        config.train.trainer,
+        config,
+        rank=config.train.rank,
+        lr=config.train.lr,
+        max_steps=config.train.steps,
+        seconds=60 * config.train.minutes if config.train.minutes else None,
+        device=config.model.device,
+    )
+    rows = RowSet.load(workspace.path / "datasets" / dataset)
+    before = Path(workspace.registry.get(parent).path) if parent else None
+    out = workspace.path / "adapters"
+    base = workspace.models.folder
+    assert base is not None
+    with loop.progress.stage(key) as tally:
+        if hasattr(trainer, "progress"):
+            trainer.progress = lambda p: tally.at(p.step, p.steps, f"loss {p.loss:.3f}")
+        seed = draw(config, key)
+        adapter = await in_thread(lambda: trainer.train(rows, base, before, out, seed))
+    return workspace.registry.record(adapter).name

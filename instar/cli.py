@@ -1,0 +1,60 @@
+"""The command line. It parses and prints; the work is done below, and imported when it is needed.
+
+A mistake of the user is one line on stderr and exit code 2, a failure of the infrastructure one
+line and exit code 1. A traceback means a bug in Instar.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from instar import _cli_bench, _cli_evolve, _cli_memory, _cli_other
+from instar.errors import InstarError, UserError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Agents that evolve from their own experience, with every gain measured.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+)
+_cli_evolve.register(app)
+_cli_bench.register(app)
+_cli_memory.register(app)
+_cli_other.register(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(arguments, prog_name="instar", standalone_mode=False)
+    except TyperException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except UserError as error:
+        return _fail(str(error), 2)
+    except InstarError as error:
+        return _fail(str(error), 1)
+    except typer.Abort:
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    # Help for a command without arguments comes this way too, over several lines.
+    text = message if message.startswith("Usage:") else " ".join(message.split())
+    typer.echo(text, err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

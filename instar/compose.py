@@ -1,0 +1,300 @@
+"""Wires the parts into something that can solve a task: the model of a generation with its adapter,
+the memories that it sees, a world to open the task in, and the agent.
+
+    async with Workspace.open(config) as workspace:
+        serving = workspace.arm("both", generation)
+        solve = workspace.solver(serving, workspace.home, purpose="report")
+        trajectory = await solve(task, seed)
+
+The six packages do not know each other; whoever needs an episode is handed such a `solve`. One
+process holds one model and one browser, both made when they are first needed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from instar._methods import build
+from instar._models import Models
+from instar.config import Config
+from instar.contracts import Recall, Solve, World
+from instar.errors import EpisodeFault, UnknownName, UserError
+from instar.store import Store
+from instar.types import (
+    Generation,
+    Recalled,
+    Record,
+    Sampling,
+    Score,
+    Status,
+    StopReason,
+    Task,
+    ToolSpec,
+    Trajectory,
+)
+
+if TYPE_CHECKING:
+    from agent.graph import Agent
+    from finetune.registry import Registry
+    from memory.bank import Bank
+
+__all__ = ["ARMS", "FOREIGN", "Serving", "Workspace"]
+
+ARMS = ("base", "memory", "adapter", "both", "placebo_memory", "placebo_adapter")
+"""Arms of an evaluation, in the order in which they are shown."""
+
+FOREIGN = 100_000
+"""How far the number of the foreign house lies from that of the house at home."""
+
+
+class Serving(Record):
+    """What answers a task.
+
+    Attributes:
+        generation: Stamped on every trajectory.
+        memory: Generation whose memories are seen; None serves without memory.
+        adapter: Name of the adapter; None serves the base model.
+        namespace: Whose memories are recalled instead of the task's own, for the placebo.
+    """
+
+    generation: str
+    memory: str | None = None
+    adapter: str | None = None
+    namespace: str | None = None
+
+    @classmethod
+    def of(cls, generation: Generation) -> Serving:
+        """A generation as it serves."""
+        memory = generation.id if generation.memory else None
+        return cls(generation=generation.id, memory=memory, adapter=generation.adapter)
+
+
+class Workspace:
+    """An open workspace: the store, and everything that is made of it and of the settings.
+
+    Args:
+        config: All settings; ``config.workspace`` is the folder.
+        store: Open; it is closed with the workspace.
+    """
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self.config, self.store = config, store
+        self.path: Path = config.workspace
+        self.models = Models(config.model)
+        self._worlds: dict[tuple[int | None, bool, float], World] = {}
+
+    @classmethod
+    def open(cls, config: Config, create: bool = True) -> Workspace:
+        """Open the folder of the settings.
+
+        Raises:
+            WorkspaceError: It cannot be used, or does not exist and may not be made.
+        """
+        if create:
+            config.workspace.mkdir(parents=True, exist_ok=True)
+        return cls(config, Store.open(config.workspace / "instar.db", create))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close worlds, model and store, whatever fails on the way."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self.store.close)
+            stack.push_async_callback(self.models.close)
+            if "bank" in self.__dict__:
+                stack.callback(self.bank.close)
+            for world in self._worlds.values():
+                close = getattr(world, "close", None)
+                if close is not None:
+                    stack.push_async_callback(close)
+
+    @cached_property
+    def bank(self) -> Bank:
+        """The memory bank over the store."""
+        from memory.bank import Bank
+        from memory.embed import load_embedder
+
+        memory = self.config.memory
+        options: dict[str, Any] = {"k": memory.k}
+        if memory.floor is not None:
+            options["floor"] = memory.floor
+        return Bank(self.store, load_embedder(memory.embedder), self.path / "index", **options)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The folder of adapters."""
+        from finetune.registry import Registry
+
+        return Registry(self.path / "adapters", self.store)
+
+    # Worlds
+
+    @property
+    def house(self) -> int:
+        """Number of the house at home: as configured, else the seed."""
+        house = self.config.world.house
+        return self.config.seed if house is None else house
+
+    def world(
+        self, house: int | None = None, free: bool = False, web_share: float | None = None
+    ) -> World:
+        """A world of the configured kind, made once.
+
+        Args:
+            house: Which one, by default the one at home; worlds without houses ignore it.
+            free: Without rules, where the world knows that.
+            web_share: Share of tasks by the web door, by default as in practise.
+        """
+        number = self.house if house is None else house
+        share = self.config.practise.web_share if web_share is None else web_share
+        key = (number, free, share)
+        if key not in self._worlds:
+            settings = {"house": number, "free": free, "web_share": share}
+            self._worlds[key] = build(
+                "benchmarks.worlds", self.config.world.name, self.config, **settings
+            )
+        return self._worlds[key]
+
+    @property
+    def home(self) -> World:
+        """Where the agent works."""
+        return self.world()
+
+    @property
+    def foreign(self) -> World | None:
+        """Another house of the same world, by the tool door; None where there are no houses."""
+        world = self.world(self.house + FOREIGN, web_share=0.0)
+        return world if world.namespace != self.home.namespace else None
+
+    # Episodes
+
+    def arm(self, name: str, generation: Generation, placebo: str | None = None) -> Serving:
+        """What an arm of an evaluation serves.
+
+        Args:
+            name: One of `ARMS`.
+            generation: The generation measured.
+            placebo: Name of the adapter that was trained elsewhere.
+
+        Raises:
+            UnknownName: There is no such arm.
+            UserError: The world has no foreign house for a placebo.
+        """
+        if name not in ARMS:
+            raise UnknownName("arm", name, ARMS)
+        whole = Serving.of(generation)
+        bare = Serving(generation=generation.id)
+        if name == "placebo_memory":
+            if self.foreign is None:
+                raise UserError(f"{self.home.id} has no foreign house: leave out {name}.")
+            return bare.model_copy(
+                update={"memory": whole.memory, "namespace": self.foreign.namespace}
+            )
+        return {
+            "base": bare,
+            "memory": bare.model_copy(update={"memory": whole.memory}),
+            "adapter": bare.model_copy(update={"adapter": whole.adapter}),
+            "both": whole,
+            "placebo_adapter": bare.model_copy(update={"adapter": placebo}),
+        }[name]
+
+    def _recall(self, serving: Serving) -> Recall | None:
+        as_of = serving.memory
+        if as_of is None:
+            return None
+        bank, namespaces = self.bank, [serving.namespace] if serving.namespace else None
+
+        async def recall(task: Task, tools: Sequence[ToolSpec], seed: int) -> list[Recalled]:
+            return await bank.recall(task, tools, as_of=as_of, seed=seed, namespaces=namespaces)
+
+        return recall
+
+    def agent(self, serving: Serving, sampling: Sampling, **parts: Any) -> Agent:
+        """The agent as a generation has it; ``parts`` go to `agent.graph.Agent`."""
+        from agent.budget import Budget
+        from agent.graph import Agent
+        from agent.prompts import load_prompts
+
+        folder = Path(self.registry.get(serving.adapter).path) if serving.adapter else None
+        limits = self.config.agent
+        budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, loop=limits.loop)
+        return Agent(
+            self.models.client(folder),
+            load_prompts(limits.prompts),
+            **{"recall": self._recall(serving), "budget": budget, "sampling": sampling, **parts},
+        )
+
+    def sampling(self, sampled: bool) -> Sampling:
+        """How to decode: with a temperature in practise, greedily where it is measured."""
+        model = self.config.model
+        heat = model.temperature_practise if sampled else 0.0
+        return Sampling(temperature=heat, max_tokens=model.max_tokens)
+
+    def solver(
+        self, serving: Serving, world: World, purpose: str, arm: str = "", sampled: bool = False
+    ) -> Solve:
+        """How to attempt a task of a world: open it, let the agent work, score and close it.
+
+        Args:
+            serving: What answers.
+            world: Where the tasks are opened.
+            purpose: What the episodes are run for.
+            arm: Arm of an evaluation.
+            sampled: Whether to sample; the default is greedy.
+        """
+        agent = self.agent(serving, self.sampling(sampled))
+
+        async def solve(task: Task, seed: int) -> Trajectory:
+            try:
+                episode = await world.open(task, seed)
+            except EpisodeFault as fault:
+                return self._unopened(task, seed, serving, purpose, arm, str(fault))
+            return await agent.run(
+                task,
+                episode,
+                seed=seed,
+                generation=serving.generation,
+                adapter=serving.adapter,
+                purpose=purpose,
+                arm=arm,
+            )
+
+        return solve
+
+    def _unopened(
+        self, task: Task, seed: int, serving: Serving, purpose: str, arm: str, why: str
+    ) -> Trajectory:
+        """The record of an episode that could not begin: its score is unknown."""
+        from agent.graph import trajectory_id
+        from agent.prompts import load_prompts
+
+        return Trajectory(
+            id=trajectory_id(task, seed, serving.generation, purpose, arm),
+            task=task,
+            seed=seed,
+            generation=serving.generation,
+            adapter=serving.adapter,
+            purpose=purpose,
+            arm=arm,
+            model=self.models.name,
+            provider="",
+            prompts=load_prompts(self.config.agent.prompts),
+            stop=StopReason.FAULT,
+            score=Score(status=Status.UNKNOWN, evidence=why),
+            started=time.time(),
+        )

@@ -1,0 +1,206 @@
+"""The outer loop: one LangGraph graph.
+
+    start -> practise -> reflect -> practise -> reflect -> curate -> train
+          -> gate (memory) -> gate (adapter) -> promote -> start ... -> report
+
+One node a stage, one function a node. The state holds names only; the store is the truth. Each node
+asks the store whether its output exists, so a run that was killed anywhere goes on at the stage,
+and a run over something finished does nothing. Checkpoints live in a file of their own, which says
+only where the graph stood; it goes when the run is finished, and may be lost without loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from instar._gating import gate_adapter, gate_memory, promote
+from instar._lock import exclusive
+from instar._loop import Loop, Output, State
+from instar._reporting import report
+from instar._stages import curate, practise, reflect, start, train
+from instar.compose import Workspace
+from instar.errors import WorkspaceError
+from instar.failpoints import reach
+from instar.progress import Progress
+
+__all__ = ["evolve", "summary"]
+
+Stage: TypeAlias = Callable[[Loop, str, State], Coroutine[Any, Any, Output]]
+_Graph: TypeAlias = CompiledStateGraph[State, None, State, State]
+
+
+class _Node(Protocol):
+    """A node as LangGraph calls it."""
+
+    async def __call__(self, state: State) -> State:
+        """Changes of the state."""
+        ...
+
+
+TURN: dict[str, Stage] = {
+    "start": start,
+    "practise_1": practise,
+    "reflect_1": reflect,
+    "practise_2": practise,
+    "reflect_2": reflect,
+    "curate": curate,
+    "train": train,
+    "gate_memory": gate_memory,
+    "gate_adapter": gate_adapter,
+    "promote": promote,
+}
+"""The stages of a turn, in order."""
+
+
+def _node(loop: Loop, name: str, stage: Stage) -> _Node:
+    """A stage as a node: skipped where its output exists, else run, timed and recorded."""
+
+    async def node(state: State) -> State:
+        key = f"{state['run']}/{name}" if stage is report else f"g{state['turn']}/{name}"
+        kept = loop.store.stage(key)
+        if kept is not None:
+            loop.progress.skip(key)
+            found: State = kept["state"]
+            return found
+        began = time.monotonic()
+        # In a context of its own: a graph that runs inside a node would inherit our checkpoints.
+        work = asyncio.create_task(stage(loop, key, state), context=contextvars.Context())
+        output = await work
+        reach(f"stage.{name}")
+        loop.store.finish_stage(key, _record(output, time.monotonic() - began))
+        return output.state
+
+    return node
+
+
+def _record(output: Output, seconds: float) -> dict[str, Any]:
+    tokens = sum(t.usage.tokens for t in output.episodes)
+    cost = {"episodes": len(output.episodes), "tokens": tokens, "seconds": round(seconds, 3)}
+    return {**output.facts, **cost, "state": dict(output.state)}
+
+
+def _compile(loop: Loop, checkpointer: BaseCheckpointSaver[Any]) -> _Graph:
+    graph = StateGraph(State)
+    names = list(TURN)
+    for name, stage in TURN.items():
+        graph.add_node(name, _node(loop, name, stage))
+    graph.add_node("report", _node(loop, "report", report))
+    graph.add_edge(START, names[0])
+    for pair in pairwise(names):
+        graph.add_edge(*pair)
+    graph.add_conditional_edges("promote", _another_turn, ["start", "report"])
+    graph.add_edge("report", END)
+    return graph.compile(checkpointer=checkpointer)
+
+
+def _another_turn(state: State) -> str:
+    return "start" if state["turn"] <= state["last"] else "report"
+
+
+async def evolve(workspace: Workspace, generations: int, progress: Progress) -> dict[str, Any]:
+    """Go on with the run that was interrupted, or begin one of so many generations.
+
+    Returns:
+        What ``instar evolve --json`` prints.
+
+    Raises:
+        WorkspaceError: The workspace belongs to another world or model, or is in use.
+    """
+    began = time.monotonic()
+    with exclusive(workspace.path):
+        _belongs(workspace)
+        first = _begin(workspace, generations, progress)
+        loop = Loop(workspace, progress)
+        async with _checkpoints(workspace.path / "evolve.checkpoints") as saver:
+            graph = _compile(loop, saver)
+            config: RunnableConfig = {
+                "configurable": {"thread_id": first["run"]},
+                "recursion_limit": 20 * (len(TURN) + generations * len(TURN)),
+            }
+            kept = await graph.aget_state(config)
+            await graph.ainvoke(None if kept.next else first, config)
+        workspace.store.finish_stage(first["run"], {**first, "finished": True})
+        _forget(workspace.path / "evolve.checkpoints")
+    return summary(workspace, first["run"]) | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def _belongs(workspace: Workspace) -> None:
+    """A workspace learns in one world with one model; what it holds would mean nothing elsewhere."""
+    now = {"namespace": workspace.home.namespace, "model": workspace.config.model.name}
+    before = workspace.store.stage("workspace")
+    if before is None:
+        workspace.store.finish_stage("workspace", now)
+    elif before != now:
+        was = " with ".join(before.values())
+        raise WorkspaceError(
+            f"{workspace.path} belongs to {was}, not to {' with '.join(now.values())}. "
+            "Type --workspace with another folder, or the seed and model it was begun with."
+        )
+
+
+def _begin(workspace: Workspace, generations: int, progress: Progress) -> State:
+    """The run that is not finished, else a new one, recorded."""
+    runs = {k: v for k, v in workspace.store.stages("run").items() if "/" not in k}
+    for value in runs.values():
+        if not value["finished"]:
+            progress.say(f"Going on with {value['run']}, up to turn {value['last']}.")
+            return State(run=value["run"], turn=value["turn"], last=value["last"])
+    turn = max((v["last"] for v in runs.values()), default=0) + 1
+    first = State(run=f"run{len(runs) + 1}", turn=turn, last=turn + generations - 1)
+    workspace.store.finish_stage(first["run"], {**first, "finished": False})
+    return first
+
+
+@asynccontextmanager
+async def _checkpoints(path: Path) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+    """Checkpoints in a file; a damaged one is begun anew, as the store knows what is done."""
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    if not _readable(path):
+        _forget(path)
+    async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+        yield saver
+
+
+def _readable(path: Path) -> bool:
+    if not path.exists():
+        return True
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            return bool(connection.execute("PRAGMA quick_check").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _forget(path: Path) -> None:
+    for tail in ("", "-wal", "-shm"):
+        path.with_name(path.name + tail).unlink(missing_ok=True)
+
+
+def summary(workspace: Workspace, run: str) -> dict[str, Any]:
+    """Where a workspace stands after a run."""
+    active = workspace.store.active()
+    reported = workspace.store.stage(f"{run}/report") or {}
+    fields = {"id", "seq", "parent", "status", "verdict"}
+    found = [g.model_dump(mode="json", include=fields) for g in workspace.store.generations()]
+    return {
+        "generations": found,
+        "active": active.id if active else None,
+        "report": reported.get("html"),
+        "run": run,
+        "summary": reported.get("summary"),
+    }

@@ -1,0 +1,97 @@
+"""What a person sees while something long runs, always on stderr.
+
+In a terminal a bar for each stage, which becomes one line when the stage is finished; elsewhere
+(a log, a pipe) only the lines. A stage that was already finished says so.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from instar.types import Status
+
+__all__ = ["Progress", "Tally"]
+
+_WIDTH = 26
+
+
+class Tally:
+    """Counts the episodes of one stage as they finish."""
+
+    def __init__(self, bars: Bars | None, title: str, total: int) -> None:
+        self.title, self.total = title, total
+        self.done = self.clean = 0
+        self._bars = bars
+        self._row = bars.add_task(title, total=total or None, note="") if bars else None
+
+    def add(self, status: Status | None = None) -> None:
+        """One more is done, with its score where it has one."""
+        self.done += 1
+        self.clean += status == Status.PASS
+        if self._bars is not None and self._row is not None:
+            self._bars.update(self._row, completed=self.done, note=self.note)
+
+    def at(self, done: int, total: int, note: str) -> None:
+        """Where something stands that is no episode, such as a training; any thread may say so."""
+        if self._bars is not None and self._row is not None:
+            self._bars.update(self._row, completed=done, total=total, note=note)
+
+    @property
+    def note(self) -> str:
+        """How many episodes, and the share that was clean."""
+        if not self.done:
+            return ""
+        return f"{self.done:4d} episodes  {100 * self.clean / self.done:3.0f} % clean"
+
+
+class Progress:
+    """Says on stderr what happens.
+
+    Args:
+        quiet: Say nothing but what is said by `say`.
+        console: Where to, for tests.
+    """
+
+    def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
+        self.console = console or Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self.quiet = quiet
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self.console.print(text, markup=False)
+
+    @contextmanager
+    def stage(self, title: str, total: int = 0) -> Iterator[Tally]:
+        """Show a stage until the block ends.
+
+        Args:
+            title: What it is called.
+            total: How many episodes it runs, 0 where it runs none.
+        """
+        started = time.monotonic()
+        if self.quiet or not self.console.is_terminal:
+            tally = Tally(None, title, total)
+            yield tally
+        else:
+            with self._bars() as bars:
+                tally = Tally(bars, title, total)
+                yield tally
+        if not self.quiet:
+            self.say(f"{title:<{_WIDTH}} {tally.note:<30} {time.monotonic() - started:7.1f} s")
+
+    def skip(self, title: str) -> None:
+        """A stage whose output exists already."""
+        if not self.quiet:
+            self.say(f"{title:<{_WIDTH}} finished before")
+
+    def _bars(self) -> Bars:
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24))
+        rest = (MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
+        return Bars(*columns, *rest, console=self.console, transient=True)

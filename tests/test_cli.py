@@ -1,0 +1,169 @@
+"""The command line: one JSON object on stdout, mistakes in one line, help without heavy imports."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from instar import cli
+from instar.store import Store
+from instar.types import Generation, GenerationStatus, MemoryItem, MemoryKind, MemoryOp, OpKind
+
+
+@pytest.fixture
+def instar(capsys, tmp_path, monkeypatch):
+    """Run a command in a workspace; exit code, stdout, stderr."""
+    monkeypatch.setenv("INSTAR_WORKSPACE", str(tmp_path / "ws"))
+
+    def run(*arguments: str):
+        with pytest.raises(SystemExit) as exited:
+            cli.main(list(arguments))
+        out, err = capsys.readouterr()
+        return exited.value.code, out, err
+
+    return run
+
+
+@pytest.fixture
+def filled(instar, tmp_path):
+    """A workspace with two generations and a memory."""
+    instar("init")
+    with Store.open(tmp_path / "ws" / "instar.db") as store:
+        for seq, (id, parent) in enumerate([("g0-aaaaaa", None), ("g1-bbbbbb", "g0-aaaaaa")]):
+            store.add_generation(
+                Generation(
+                    id=id,
+                    seq=seq,
+                    parent=parent,
+                    status=GenerationStatus.CANDIDATE,
+                    model="pocket",
+                    prompts="compact",
+                )
+            )
+            store.activate(id)
+        item = MemoryItem(
+            id="m-1",
+            title="",
+            when="refund order $1",
+            content='tag $1 "red"; refund $1',
+            kind=MemoryKind.WORKFLOW,
+            namespace="house_rules/0",
+        )
+        store.apply([MemoryOp(kind=OpKind.ADD, item=item)], "g1-bbbbbb", {})
+    return instar
+
+
+def one_line(text: str) -> str:
+    assert text.strip() and "\n" not in text.strip(), text
+    assert "Traceback" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["evolv"], "Did you mean 'evolve'"),
+        (["evolve", "--generation", "2"], "--generations"),
+        (["evolve", "--generations", "none"], "--generations"),
+        (["evolve", "-o", "gate.task=9"], "gate.tasks"),
+        (["evolve", "--preset", "poket"], "pocket"),
+        (["bench", "run", "house_rulez"], "house_rules"),
+        (["bench", "run", "house_rules", "--arms", "base,memry"], "memory"),
+        (["bench", "run", "house_rules", "--generation", "g7"], "generation"),
+        (["bench", "show", "run9"], "instar bench list"),
+        (["memory", "show", "nothing"], "instar memory list"),
+        (["generations", "show", "g7"], "g7"),
+        (["generations", "rollback"], "instar generations list"),
+        (["run", "buy milk"], "--url"),
+        (["evolve", "--model", "local/nowhere", "--generations", "1"], "local/DIR"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_type(instar, arguments, says):
+    instar("init")
+    code, out, err = instar(*arguments)
+    assert code == 2
+    assert says in one_line(err)
+    assert out == ""
+
+
+def test_there_is_no_workspace_yet(instar):
+    code, _, err = instar("generations", "list")
+    assert code == 2
+    one_line(err)
+
+
+def test_init_makes_a_workspace_once(instar, tmp_path):
+    code, out, _ = instar("init", "--seed", "7", "--json")
+    assert (code, json.loads(out)["made"]) == (0, True)
+    assert "seed = 7" in (tmp_path / "ws" / "instar.toml").read_text()
+    assert json.loads(instar("init", "--json")[1])["made"] is False
+
+
+def test_generations_are_listed_shown_and_switched(filled):
+    found = json.loads(filled("generations", "list", "--json")[1])["generations"]
+    assert [(g["id"], g["status"]) for g in found] == [
+        ("g0-aaaaaa", "retired"),
+        ("g1-bbbbbb", "active"),
+    ]
+    shown = json.loads(filled("generations", "show", "g1-bbbbbb", "--json")[1])
+    assert (shown["memories"], shown["ancestry"]) == (1, ["g1-bbbbbb", "g0-aaaaaa"])
+    back = json.loads(filled("generations", "rollback", "--json")[1])
+    assert back == {"active": "g0-aaaaaa", "before": "g1-bbbbbb"}
+    again = json.loads(filled("generations", "promote", "g1-bbbbbb", "--json")[1])
+    assert again["active"] == "g1-bbbbbb"
+    assert "g1-bbbbbb" in filled("generations", "list")[1]
+
+
+def test_memories_are_listed_shown_and_seen_by_generation(filled):
+    items = json.loads(filled("memory", "list", "--json")[1])["items"]
+    assert [i["id"] for i in items] == ["m-1"]
+    none = json.loads(filled("memory", "list", "--generation", "g0-aaaaaa", "--json")[1])
+    assert none["items"] == []
+    assert json.loads(filled("memory", "show", "m-1", "--json")[1])["versions"][0]["version"] == 1
+    assert "refund order $1" in filled("memory", "list")[1]
+
+
+def test_methods_are_listed_with_their_first_line(instar):
+    code, out, _ = instar("list", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert {"memory.distill", "finetune.train", "benchmarks.worlds"} <= set(found)
+    assert all(line for methods in found.values() for line in methods.values())
+
+
+def test_worlds_and_runs_are_listed(instar):
+    instar("init")
+    found = json.loads(instar("bench", "list", "--json")[1])
+    assert "house_rules" in found["worlds"]
+    assert found["runs"] == []
+
+
+def test_bench_run_ends_with_the_promised_object(instar):
+    small = ["-o", "model.name=oracle_policy.Obedient", "--web-share", "0", "--seed", "3"]
+    code, out, err = instar(
+        "bench", "run", "house_rules", "--arms", "base,memory", "--n", "6", "--json", *small
+    )
+    assert code == 0, err
+    found = json.loads(out)
+    keys = {"benchmark", "generation", "model", "n", "seed", "protocol", "arms", "paired"}
+    assert keys | {"leakage", "run"} <= set(found)
+    assert (found["n"], found["seed"], set(found["arms"])) == (6, 3, {"base", "memory"})
+    shown = json.loads(instar("bench", "show", found["run"], "--json")[1])
+    assert shown == found
+    free = ["--arms", "base", "--n", "6", "--free", "--json"]
+    code, out, err = instar("bench", "run", "house_rules", *free, *small)
+    assert json.loads(out)["arms"]["base"]["success"] == 1.0, err
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy():
+    heavy = ["torch", "transformers", "chromadb", "playwright", "litellm", "scipy", "langgraph"]
+    program = (
+        "import sys, instar.cli\n"
+        "try: instar.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"print([m for m in {heavy} + ['pydantic', 'sqlalchemy'] if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip().endswith("[]"), done.stdout[-300:] + done.stderr
+    assert "evolve" in done.stdout
