@@ -2,7 +2,7 @@
 
 A row is a prefix (tools, memories, page) and several queries that see the prefix and themselves
 only. Every query is one turn exactly as `instar.render` and the chat template write it; a test
-holds the two together. Four sorts of row: an office through its tools, an office through its
+holds the two together. Three sorts of row: an office through its tools, an office through its
 pages, and plain pages with plain requests.
 """
 
@@ -11,15 +11,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
+from finetune.pocket.cases import SYSTEM, Case, draw_case, draw_memories, system_text
 from finetune.pocket.door import Move, Site, tool_call, walk
-from finetune.pocket.memories import Memory, lesson, of_steps, workflow
+from finetune.pocket.memories import Memory
 from finetune.pocket.office import Act, Goal, Office, Words
 from finetune.pocket.pages import WEB_TOOLS, plain_row
 from finetune.pocket.words import digits
 
 __all__ = ["Query", "Row", "draw_row"]
-
-_SYSTEM = "act with one call"
 
 
 @dataclass(frozen=True)
@@ -37,76 +36,6 @@ class Row:
 
     prefix: str
     queries: tuple[Query, ...]
-
-
-@dataclass(frozen=True)
-class _Case:
-    """A goal with the plan to follow, the memory it comes from and an error already met."""
-
-    goal: Goal
-    plan: tuple[Act, ...]
-    memory: str = ""
-    steps: tuple[str, ...] = ()
-    failed: Act | None = None
-    error: str = ""
-    skill: str = "habit"
-
-
-def _workflow(office: Office, site: Site | None, goal: Goal) -> Memory:
-    memory = workflow(office, goal)
-    if site is None:
-        return memory
-    calls = [m.lifted() for m in walk(site, goal, memory.plan)]
-    return of_steps(memory.when, calls, memory.plan, memory.key)
-
-
-def _lines(memories: list[Memory]) -> list[str]:
-    return [f"task: {m.when} [m{i}] -> {m.content}" for i, m in enumerate(memories, 1)]
-
-
-def _system(memories: list[Memory]) -> str:
-    if not memories:
-        return f"<|system|>{_SYSTEM}"
-    return "\n".join([f"<|system|>{_SYSTEM}", "<memory>", *_lines(memories), "</memory>"])
-
-
-def _case(
-    office: Office,
-    memories: list[Memory],
-    goals: dict[tuple[str, ...], Goal],
-    twice: bool = False,
-) -> _Case:
-    """Draw a goal: one that a memory speaks of, or another, now and then after an error."""
-    rng = office.words.rng
-    if memories and rng.random() < 0.7:
-        index = rng.randrange(len(memories))
-        memory, line = memories[index], _lines(memories)[index]
-        goal = office.again(goals[memory.key])
-        plan = memory.plan
-        if twice and len(goal.slots) == 1 and len(memory.key) == 2 and rng.random() < 0.15:
-            goal = office.twice(goal)
-            plan = (
-                *plan,
-                *(Act(a.tool, 2 if a.record else None, a.value, a.code, a.main) for a in plan),
-            )
-        skill = "lesson" if memory.lesson else "workflow"
-        return _Case(goal, plan, line, memory.steps, skill=skill)
-    goal = office.goal()
-    while goal.key in goals or (*goal.key[:-1],) in goals:
-        if rng.random() < 0.2:
-            return _Case(*_fresh(office, goals))
-        goal = office.goal()
-    met = lesson(office, goal) if rng.random() < 0.3 else None
-    if met and met.form != "last" and met.at == 0:
-        return _Case(goal, met.plan, failed=goal.habit[0], error=met.error, skill="error")
-    return _Case(goal, goal.habit)
-
-
-def _fresh(office: Office, goals: dict[tuple[str, ...], Goal]) -> tuple[Goal, tuple[Act, ...]]:
-    """A goal of another office, for offices whose every goal has a memory: the tools stay unknown."""
-    other = Office.draw(office.words)
-    goal = other.goal(next((t for t in other.mains if t.name not in {k[0] for k in goals}), None))
-    return goal, goal.habit
 
 
 def _answered(office: Office, act: Act, goal: Goal) -> str:
@@ -128,7 +57,7 @@ def _ask(done: list[str], task: str) -> str:
     return "\n".join([*lines, f"task: {task}"])
 
 
-def _reply(case: _Case, at: int, call: str) -> str:
+def _reply(case: Case, at: int, call: str) -> str:
     """A call, after the memory followed: a lesson whole, of a workflow the step that is due."""
     said = case.memory
     if case.steps:
@@ -137,7 +66,7 @@ def _reply(case: _Case, at: int, call: str) -> str:
     return f"{said}<|call|>{call}"
 
 
-def _tool_query(office: Office, case: _Case) -> Query:
+def _tool_query(office: Office, case: Case) -> Query:
     rng = office.words.rng
     slots = case.goal.slots
     calls = [tool_call(a, slots) for a in case.plan]
@@ -156,33 +85,19 @@ def _tool_query(office: Office, case: _Case) -> Query:
 def _tools_row(office: Office, count: int) -> Row:
     rng = office.words.rng
     goals: dict[tuple[str, ...], Goal] = {}
-    memories = _drawn(office, None, goals)
+    memories = draw_memories(office, None, goals)
     tools = [t.signature() for t in (*office.mains, *office.sides)]
     if rng.random() < 0.5:
         rng.shuffle(tools)
-    prefix = "<|tools|>" + "\n".join([*tools, "finish answer?"]) + _system(memories)
+    prefix = "<|tools|>" + "\n".join([*tools, "finish answer?"]) + system_text(memories)
     queries = tuple(
-        _tool_query(office, _case(office, memories, goals, twice=True)) for _ in range(count)
+        _tool_query(office, draw_case(office, memories, goals, twice=True)) for _ in range(count)
     )
     return Row(prefix, queries)
 
 
-def _drawn(office: Office, site: Site | None, goals: dict[tuple[str, ...], Goal]) -> list[Memory]:
-    """Memories, with the goals they are about filled into ``goals``."""
-    rng = office.words.rng
-    memories: list[Memory] = []
-    for _ in range(rng.choice((0, 0, 1, 1, 2, 3, 4))):
-        goal = office.goal()
-        if goal.key in goals:
-            continue
-        goals[goal.key] = goal
-        learnt = lesson(office, goal) if rng.random() < 0.45 else None
-        memories.append(learnt or _workflow(office, site, goal))
-    return memories
-
-
 def _web_query(
-    office: Office, site: Site, case: _Case, moves: list[Move], at: int, refs: dict[str, str]
+    office: Office, site: Site, case: Case, moves: list[Move], at: int, refs: dict[str, str]
 ) -> Query | None:
     slots = case.goal.slots
     done = []
@@ -215,7 +130,7 @@ def _named(move: Move, slots: tuple[str, ...]) -> str:
     return slots[move.name - 1] if isinstance(move.name, int) else str(move.name)
 
 
-def _page_of(case: _Case, moves: list[Move], at: int) -> tuple[str, ...]:
+def _page_of(case: Case, moves: list[Move], at: int) -> tuple[str, ...]:
     if at < len(moves):
         return moves[at].page
     return ("record", case.goal.noun, case.goal.slots[case.goal.records[-1] - 1])
@@ -225,8 +140,8 @@ def _web_row(office: Office, count: int) -> Row | None:
     rng = office.words.rng
     site = Site(office)
     goals: dict[tuple[str, ...], Goal] = {}
-    memories = _drawn(office, site, goals)
-    case = _case(office, memories, goals)
+    memories = draw_memories(office, site, goals)
+    case = draw_case(office, memories, goals)
     moves = walk(site, case.goal, case.plan)
     opening = _opening(moves)
     at = rng.randint(opening if case.failed else 0, len(moves))
@@ -245,7 +160,7 @@ def _web_row(office: Office, count: int) -> Row | None:
     nav = len(office.nouns) if site.grouped else 0
     lines = [title, *listed[:nav], *said, *rest, *listed[nav:]]
     tools = "<|tools|>" + "\n".join(WEB_TOOLS)
-    prefix = f"{tools}{_system(memories)}<|user|>" + "\n".join(lines)
+    prefix = f"{tools}{system_text(memories)}<|user|>" + "\n".join(lines)
     queries = [_web_query(office, site, case, moves, at, refs)]
     for _ in range(count - 1):
         queries.append(_other(office, site, memories, goals, page, refs))
@@ -262,7 +177,7 @@ def _other(
 ) -> Query | None:
     """Another question that could be asked on the same page."""
     rng = office.words.rng
-    case = _case(office, memories, goals)
+    case = draw_case(office, memories, goals)
     if page == site.start and rng.random() < 0.5:
         moves = walk(site, case.goal, case.plan)
         return None if case.failed else _web_query(office, site, case, moves, 0, refs)
@@ -281,7 +196,7 @@ def _other(
     return _web_query(office, site, case, moves, rng.choice(fits), refs)
 
 
-def _moved(case: _Case, record: str) -> _Case:
+def _moved(case: Case, record: str) -> Case:
     """The same case on another first record."""
     if record in case.goal.slots:
         return case
@@ -302,7 +217,7 @@ def draw_row(rng: random.Random, held_out: bool, count: int, pool: list[str] | N
         if roll < 0.2:
             prefix, pairs = plain_row(words, count)
             tools = "<|tools|>" + "\n".join(WEB_TOOLS)
-            head = f"{tools}<|system|>{_SYSTEM}<|user|>{prefix}"
+            head = f"{tools}<|system|>{SYSTEM}<|user|>{prefix}"
             asked = (Query("\n" + _ask(d, t), f"<|call|>{a}", "page") for d, t, a in pairs)
             return Row(head, tuple(asked))
         office = Office.draw(words)

@@ -1,0 +1,100 @@
+"""What a query asks: a goal, the plan to follow, and the memory or the error it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from finetune.pocket.door import Site, walk
+from finetune.pocket.memories import Memory, lesson, of_steps, workflow
+from finetune.pocket.office import Act, Goal, Office
+
+__all__ = ["SYSTEM", "Case", "draw_case", "draw_memories", "system_text"]
+
+SYSTEM = "act with one call"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A goal with the plan to follow, the memory it comes from and an error already met."""
+
+    goal: Goal
+    plan: tuple[Act, ...]
+    memory: str = ""
+    steps: tuple[str, ...] = ()
+    failed: Act | None = None
+    error: str = ""
+    skill: str = "habit"
+
+
+def _lines(memories: list[Memory]) -> list[str]:
+    return [f"task: {m.when} [m{i}] -> {m.content}" for i, m in enumerate(memories, 1)]
+
+
+def system_text(memories: list[Memory]) -> str:
+    """The system message with the memories fenced."""
+    if not memories:
+        return f"<|system|>{SYSTEM}"
+    return "\n".join([f"<|system|>{SYSTEM}", "<memory>", *_lines(memories), "</memory>"])
+
+
+def draw_case(
+    office: Office,
+    memories: list[Memory],
+    goals: dict[tuple[str, ...], Goal],
+    twice: bool = False,
+) -> Case:
+    """Draw a goal: one that a memory speaks of, or another, now and then after an error."""
+    rng = office.words.rng
+    if memories and rng.random() < 0.7:
+        index = rng.randrange(len(memories))
+        memory, line = memories[index], _lines(memories)[index]
+        goal = office.again(goals[memory.key])
+        plan = memory.plan
+        if twice and len(goal.slots) == 1 and len(memory.key) == 2 and rng.random() < 0.15:
+            goal = office.twice(goal)
+            plan = (
+                *plan,
+                *(Act(a.tool, 2 if a.record else None, a.value, a.code, a.main) for a in plan),
+            )
+        skill = "lesson" if memory.lesson else "workflow"
+        return Case(goal, plan, line, memory.steps, skill=skill)
+    goal = office.goal()
+    while goal.key in goals or (*goal.key[:-1],) in goals:
+        if rng.random() < 0.2:
+            return Case(*_fresh(office, goals))
+        goal = office.goal()
+    met = lesson(office, goal) if rng.random() < 0.3 else None
+    if met and met.form != "last" and met.at == 0:
+        return Case(goal, met.plan, failed=goal.habit[0], error=met.error, skill="error")
+    return Case(goal, goal.habit)
+
+
+def _fresh(office: Office, goals: dict[tuple[str, ...], Goal]) -> tuple[Goal, tuple[Act, ...]]:
+    """A goal of another office, for offices whose every goal has a memory: the tools stay unknown."""
+    other = Office.draw(office.words)
+    goal = other.goal(next((t for t in other.mains if t.name not in {k[0] for k in goals}), None))
+    return goal, goal.habit
+
+
+def draw_memories(
+    office: Office, site: Site | None, goals: dict[tuple[str, ...], Goal]
+) -> list[Memory]:
+    """Memories, with the goals they are about filled into ``goals``."""
+    rng = office.words.rng
+    memories: list[Memory] = []
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 3, 4))):
+        goal = office.goal()
+        if goal.key in goals:
+            continue
+        goals[goal.key] = goal
+        learnt = lesson(office, goal) if rng.random() < 0.45 else None
+        memories.append(learnt or _workflow(office, site, goal))
+    return memories
+
+
+def _workflow(office: Office, site: Site | None, goal: Goal) -> Memory:
+    memory = workflow(office, goal)
+    if site is None:
+        return memory
+    calls = [m.lifted() for m in walk(site, goal, memory.plan)]
+    return of_steps(memory.when, calls, memory.plan, memory.key)
