@@ -56,7 +56,9 @@ class Words:
         if roll < 0.88:
             return digits(self.rng, self.rng.choice((1, 2, 2, 3)))
         if roll < 0.95:
-            return f"{self.word()[:1]}{digits(self.rng, self.rng.choice((1, 2)))}"
+            # Not an "e", which would look like a reference.
+            letter = self.word()[:1].replace("e", "k")
+            return f"{letter}{digits(self.rng, self.rng.choice((1, 2)))}"
         return f"{self.word()}.{self.word()}@{self.word()}.{self.word()[:3]}"
 
 
