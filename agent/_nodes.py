@@ -265,7 +265,7 @@ def _observed(step: Step, before: str) -> str:
 def _own(text: str, before: str) -> Result:
     """An error of ours; what was there to see stays in sight below it."""
     seen = before.removeprefix(f"{text}\n")
-    return Result(text=text, observation=f"{text}\n{seen}", error=True)
+    return Result(text=text, observation=f"{text}\n{seen}", error=True, misuse=True)
 
 
 def _sampling(run: Run, step: int) -> Sampling:

@@ -120,6 +120,7 @@ class LocalEngine:
         except ImportError as error:
             raise MissingExtra("torch or transformers", "pip install 'instar[local]'") from error
         logging.disable_progress_bar()
+        logging.set_verbosity_error()
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         try:

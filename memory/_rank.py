@@ -2,7 +2,8 @@
 
 Hits about the same kind of task, whatever its wording, make one set. Of a set with a workflow that
 verified successes support, only that workflow is taken: it holds what the lessons of the set warn
-of. Otherwise its lessons are taken, one a refusal. Sets come by likeness, within one by support.
+of. Otherwise its lessons are taken, one a refusal, those met most often first, and none that was met
+less than half as often as the first. Sets come by likeness, within one by support.
 """
 
 from __future__ import annotations
@@ -41,19 +42,24 @@ def choose(hits: Sequence[Hit], k: int, floor: float, margin: float) -> list[Hit
 
 def _best(members: Sequence[Hit]) -> list[Hit]:
     support: Counter[str] = Counter()
+    met: Counter[str] = Counter()
     for item, _ in members:
         support[_point(item)] += item.support
+        met[_point(item)] += len(item.sources)
 
-    def order(hit: Hit) -> tuple[int, float, int, str]:
+    def order(hit: Hit) -> tuple[int, int, float, int, str]:
         item, cosine = hit
-        return -support[_point(item)], -round(cosine, 4), len(item.content), item.id
+        point = _point(item)
+        return -support[point], -met[point], -round(cosine, 4), len(item.content), item.id
 
     ranked = sorted(members, key=order)
     proven = [h for h in ranked if h[0].kind is MemoryKind.WORKFLOW and support[_point(h[0])] > 0]
     others = [h for h in ranked if h[0].kind not in (MemoryKind.WORKFLOW, MemoryKind.LESSON)]
     if proven:
         return [proven[0], *_distinct(others)]
-    return _distinct([h for h in ranked if h not in others] + others)
+    lessons = _distinct([h for h in ranked if h not in others])
+    most = max((met[_point(i)] for i, _ in lessons), default=0)
+    return [h for h in lessons if 2 * met[_point(h[0])] >= most] + _distinct(others)
 
 
 def _point(item: MemoryItem) -> str:

@@ -62,7 +62,13 @@ def begin(workspace: Path, tiny: Path, point: str = "", seed: int = 3) -> subpro
     if point:
         environment["INSTAR_FAILPOINT"] = point
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -113,11 +113,11 @@ async def test_files_stay_in_their_folder(tmp_path: Path) -> None:
     assert (await files.call("list_files", {})).text == "a/\nlink"
     for path in ("../secret", "link", str(tmp_path / "secret"), "a/../../secret"):
         result = await files.call("read_file", {"path": path})
-        assert result == Result(text=f"{path} is outside of the folder", error=True)
+        assert result == Result(text=f"{path} is outside of the folder", error=True, misuse=True)
     assert (await files.call("write_file", {"path": "../x", "text": ""})).error
     assert not (tmp_path / "x").exists()
     missing = await files.call("read_file", {"path": "none.txt"})
-    assert missing == Result(text="none.txt: No such file or directory", error=True)
+    assert missing == Result(text="none.txt: No such file or directory", error=True, misuse=True)
     with pytest.raises(UserError, match="mkdir -p"):
         Files(tmp_path / "nowhere")
 

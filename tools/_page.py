@@ -43,9 +43,16 @@ class BrowserPage:
     """
 
     def __init__(
-        self, context: BrowserContext, hosts: Hosts, seed: int, budget: int, timeout: float
+        self,
+        context: BrowserContext,
+        hosts: Hosts,
+        seed: int,
+        budget: int,
+        timeout: float,
+        slots: asyncio.Semaphore,
     ) -> None:
         self._tabs = Tabs(context, hosts, timeout)
+        self._slots = slots
         self._actions = Actions(self._tabs)
         self._toolset = FunctionToolset(self._actions.functions())
         self._seed, self._budget = seed, budget
@@ -71,7 +78,8 @@ class BrowserPage:
 
     async def observe(self) -> str:
         """What there is to see now; references of earlier observations end here."""
-        return (await self._look(self._budget)).text
+        async with self._slots:
+            return (await self._look(self._budget)).text
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
         """Act, wait for what the action began, and look.
@@ -79,6 +87,12 @@ class BrowserPage:
         Raises:
             EpisodeFault: The browser or the page has died.
         """
+        if name == "wait":  # asleep it needs no slot
+            return await self._act(name, arguments)
+        async with self._slots:
+            return await self._act(name, arguments)
+
+    async def _act(self, name: str, arguments: Mapping[str, Any]) -> Result:
         tabs, before = self._tabs, self._last
         loads = tabs.loads
         tabs.notes.clear()

@@ -12,6 +12,7 @@ script; a world that has to look behind the page uses ``page.raw``, which no age
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,8 @@ class Browser:
         timeout: Seconds that an action may take.
         load_timeout: Seconds that a page may take to load.
         budget: Tokens of an observation.
+        slots: How many pages may be busy at the same time; the others wait their turn. More than
+            there are processors makes every page slower than one after the other.
     """
 
     def __init__(
@@ -48,12 +51,14 @@ class Browser:
         timeout: float = 5.0,
         load_timeout: float = 30.0,
         budget: int = 600,
+        slots: int | None = None,
     ) -> None:
         self.timeout, self.load_timeout, self.budget = timeout, load_timeout, budget
         self._executable, self._headless = executable, headless
         self._driver: Playwright | None = None
         self._chromium: Chromium | None = None
         self._starting = asyncio.Lock()
+        self._slots = asyncio.Semaphore(slots or os.cpu_count() or 2)
 
     async def __aenter__(self) -> Self:
         await self._started()
@@ -123,13 +128,14 @@ class Browser:
         hosts = Hosts([urlsplit(url).netloc] if allowed_hosts is None else allowed_hosts)
         if not hosts.allows(url):
             raise UserError(f"{url}: {hosts.refusal(url)}")
-        context = await self._context(hosts)
-        page = BrowserPage(context, hosts, seed, self.budget, self.timeout)
-        try:
-            await page.start(url)
-        except BaseException:
-            await page.close()
-            raise
+        async with self._slots:
+            context = await self._context(hosts)
+            page = BrowserPage(context, hosts, seed, self.budget, self.timeout, self._slots)
+            try:
+                await page.start(url)
+            except BaseException:
+                await page.close()
+                raise
         return page
 
     async def close(self) -> None:

@@ -148,12 +148,12 @@ class FunctionToolset:
         """
         function = self._functions.get(name)
         if function is None:
-            return Result(text=f"no tool {name}. Tools: {', '.join(self._functions)}", error=True)
+            return Result(text=f"no tool {name}. Tools: {', '.join(self._functions)}", error=True, misuse=True)
         spec, model = _describe(getattr(function, "__func__", function))
         try:
             checked = model.model_validate(dict(arguments))
         except ValidationError as error:
-            return Result(text=_mistakes(spec, error), error=True)
+            return Result(text=_mistakes(spec, error), error=True, misuse=True)
         values = {field: getattr(checked, field) for field in model.model_fields}
         return await self._run(function, values)
 
@@ -165,7 +165,7 @@ class FunctionToolset:
         except InstarError:
             raise
         except ToolError as error:
-            return Result(text=str(error), error=True)
+            return Result(text=str(error), error=True, misuse=True)
         except Exception as error:  # noqa: BLE001 - any function may be a tool, and raise anything
             return Result(text=f"{type(error).__name__}: {error}", error=True)
         if isinstance(answer, Result):

@@ -34,7 +34,7 @@ def apply(
     try:
         state, result = _dispatch(house, state, _normal(state, call))
     except _Refused as refused:
-        result = Result(text=str(refused), error=True)
+        result = Result(text=str(refused), error=True, misuse=True)
     return replace(state, events=(*state.events, (call, result.text))), result
 
 

@@ -18,7 +18,7 @@ __all__ = ["Act", "Goal", "Office", "Tool", "Value", "Words", "instantiate", "li
 Value = str | int | tuple[int, str]
 """A constant, a slot number counted from 1, or a slot followed by a constant word."""
 
-_PREFIXES = ("please ", "now ", "kindly ", "next ", "please, ", "could you ", "can you ")
+_PREFIXES = ("please ", "now ", "kindly ", "next ", "today ", "please, ", "could you ", "can you ")
 _SUFFIXES = (" today", " please", " now", " soon", " at once", ", please", ".")
 _TWO = "&"
 
@@ -53,9 +53,9 @@ class Words:
             return self.word()
         if roll < 0.75:
             return f"{self.word()} {self.word()}"
-        if roll < 0.88:
+        if roll < 0.85:
             return digits(self.rng, self.rng.choice((1, 2, 2, 3)))
-        if roll < 0.95:
+        if roll < 0.91:
             # Not an "e", which would look like a reference.
             letter = self.word()[:1].replace("e", "k")
             return f"{letter}{digits(self.rng, self.rng.choice((1, 2)))}"

@@ -20,7 +20,7 @@ from finetune.pocket.batches import Batch, Stream
 from finetune.pocket.exam import exam_questions, grade
 from finetune.pocket.muon import Muon
 from finetune.pocket.start import build_model
-from finetune.pocket.tokenizer import build_tokenizer
+from finetune.pocket.tokenizer import build_tokenizer, load_tokenizer
 
 __all__ = ["Recipe", "pretrain"]
 
@@ -53,14 +53,12 @@ Log = Callable[[dict[str, Any]], None]
 class _Run:
     """Model, optimisers and counters of a run."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, start: Path | None = None) -> None:
         import torch
 
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        self.tokenizer = build_tokenizer()
-        vocabulary = -(-len(self.tokenizer) // 64) * 64
-        self.model = build_model(vocabulary, recipe.width, recipe.layers, recipe.seed)
+        self.tokenizer, self.model = _begin(recipe, start)
         self.model.train()
         shift_convolutions(self.model)
         named = list(self.model.named_parameters())
@@ -151,18 +149,31 @@ class _Run:
         return True
 
 
-def pretrain(recipe: Recipe, out: Path, log: Log) -> dict[str, Any]:
+def _begin(recipe: Recipe, start: Path | None) -> tuple[Any, Any]:
+    """Tokenizer and model: fresh, or those of an earlier run."""
+    from transformers import Lfm2ForCausalLM
+
+    if start is not None:
+        model = Lfm2ForCausalLM.from_pretrained(start, dtype="float32")
+        return load_tokenizer(start), model
+    tokenizer = build_tokenizer()
+    vocabulary = -(-len(tokenizer) // 64) * 64
+    return tokenizer, build_model(vocabulary, recipe.width, recipe.layers, recipe.seed)
+
+
+def pretrain(recipe: Recipe, out: Path, log: Log, start: Path | None = None) -> dict[str, Any]:
     """Train pocket and write model, tokenizer and ``training.json`` into ``out``.
 
     Args:
         log: Is given a dictionary of figures now and then.
+        start: Folder of a pocket model to go on from, with its tokenizer.
 
     Returns:
         The final figures, the exam among them.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     out.mkdir(parents=True, exist_ok=True)
-    run = _Run(recipe)
+    run = _Run(recipe, start)
     checkpoint = out / "checkpoint.pt"
     run.resume(checkpoint)
     questions = exam_questions(0, recipe.exam_size)

@@ -22,7 +22,7 @@ from finetune.pocket.words import COMMON, ROLES, digits, pseudo_word
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["CALL", "END", "PAD", "SPECIAL", "VOCABULARY", "build_tokenizer"]
+__all__ = ["CALL", "END", "PAD", "SPECIAL", "VOCABULARY", "build_tokenizer", "load_tokenizer"]
 
 PAD, TOOLS, SYSTEM, USER, ASSISTANT, CALL, END = (
     "<|pad|>",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Sequence
 
 __all__ = ["COMMON", "ROLES", "digits", "is_held_out", "pseudo_word"]
 
@@ -19,7 +20,11 @@ _ONSETS = [
     "",
 ]
 _VOWELS = "a e i o u ai ea oo ou ee".split()
-_CODAS = ["", "", "", "", "n", "r", "l", "s", "t", "d", "m", "ck", "nd", "st", "g", "p", "x", "y"]
+_CODAS = (
+    *("", "", "", "", "", "", "n", "r", "l", "s", "t", "d", "m", "ck", "nd", "st", "g", "p", "x"),
+    *("y", "er", "nt", "ct", "ve", "se", "gn", "ty", "ll", "ss", "mp", "rk", "ing"),
+)
+_INNER = ("", "n", "r", "l", "s", "l", "m", "p", "c", "t", "d", "ss", "n", "st", "r", "b", "g")
 
 COMMON = """
 ok cancel submit yes no next back close save delete search login sign out in name user password
@@ -52,13 +57,20 @@ def is_held_out(word: str) -> bool:
 
 
 def pseudo_word(rng: random.Random, held_out: bool) -> str:
-    """A pronounceable word of one to three syllables from the asked side of the split."""
+    """A pronounceable word of one to three syllables from the asked side of the split.
+
+    Half are open syllables with an end, half are of closed ones, as English words mostly are.
+    """
     while True:
         count = rng.choice((1, 1, 2, 2, 2, 3))
-        word = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(count - 1))
-        word += rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS)
+        inner = _INNER if rng.random() < 0.5 else ("",)
+        word = "".join(_syllable(rng, inner) for _ in range(count - 1)) + _syllable(rng, _CODAS)
         if len(word) > 2 and is_held_out(word) == held_out:
             return word
+
+
+def _syllable(rng: random.Random, codas: Sequence[str]) -> str:
+    return rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(codas)
 
 
 def digits(rng: random.Random, length: int = 3) -> str:

@@ -68,11 +68,14 @@ class Result(Record):
         text: For the model; for an error, what was wrong.
         observation: What there is to see afterwards, if the tool changed it.
         error: Whether the call failed.
+        misuse: Whether the call itself was wrong (no such tool, element, argument or record). That
+            speaks of the caller and of nothing in the world, so nothing is remembered of it.
     """
 
     text: str
     observation: str | None = None
     error: bool = False
+    misuse: bool = False
 
 
 class Usage(Record):

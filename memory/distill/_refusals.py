@@ -93,7 +93,7 @@ def _first_line(result: Result) -> str:
 
 def _tells(call: ToolCall, result: Result, spec: ToolSpec | None, slots: Slots) -> bool:
     """Whether a refusal is about the world: a tool at hand, rightly called, on what the task names."""
-    if not result.text.strip() or (spec is None and call.name != FINISH):
+    if result.misuse or not result.text.strip() or (spec is None and call.name != FINISH):
         return False
     if spec is not None:
         required = set(spec.parameters.get("required", ()))
