@@ -9,7 +9,7 @@ from instar.types import Message, Reply, Sampling, ToolCall, ToolSpec, Usage
 
 _MEMORY = re.compile(r"^task: (?P<when>.+?) \[(?P<label>m\d+)\] -> (?P<content>.+)$")
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
-_WORK = re.compile(r"\b(refund|ship|cancel|collect|restock|close|reply|update) .*")
+_WORK = re.compile(r"\b(refund|ship|cancel|fetch|restock|close|reply|update) .*")
 _POLITE = re.compile(r"( (today|please|now|soon|at once))+$")
 
 
@@ -70,8 +70,8 @@ def _fill(content: str, slots: dict[str, str]) -> str:
 
 def _naive(instruction: str) -> list[str]:
     words = [w for w in instruction.replace("to ticket", "ticket").split() if w != "large"]
-    if words[0] == "collect":
-        return [f"collect {words[2]}", f"ship {words[2]}"]
+    if words[0] == "fetch":
+        return [f"fetch {words[2]}", f"ship {words[2]}"]
     names = [
         words[i + 1] for i, w in enumerate(words) if w in {"order", "ticket", "item", "customer"}
     ]

@@ -106,7 +106,7 @@ def test_instructions_read_as_agreed():
     assert words("restock", records=1, ids=[item], quantity=quantity) == (
         f"restock item {item} with quantity {quantity}"
     )
-    assert words("exchange", large=True).split()[:3] == ["collect", "large", "order"]
+    assert words("exchange", large=True).split()[:3] == ["fetch", "large", "order"]
     assert " and then ship order " in words("exchange")
     assert " with text " in words("reply")
     assert words("reply", wording=4).startswith("today reply to ticket ")

@@ -52,7 +52,7 @@ def finish(house: House, state: State) -> tuple[State, Result]:
 
 def family_of(tool: str, entry: Entry) -> str:
     """The family that a piece of work belongs to: what is shipped after delivery is an exchange."""
-    if tool == "collect" or (tool == "ship" and entry.facts.get("status") == "delivered"):
+    if tool == "fetch" or (tool == "ship" and entry.facts.get("status") == "delivered"):
         return "exchange"
     return tool
 

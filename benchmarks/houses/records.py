@@ -53,7 +53,7 @@ WORK_TOOLS = {
         _work("refund", "order", "refunded"),
         _work("ship", "order", "shipped"),
         _work("cancel", "order", "cancelled"),
-        _work("collect", "order", "collected"),
+        _work("fetch", "order", "fetched"),
         _work("restock", "item", "restocked", "quantity"),
         _work("close", "ticket", "closed"),
         _work("reply", "ticket", "answered", "text", code=False),

@@ -59,7 +59,7 @@ class Session(Rule):
 
 @dataclass(frozen=True)
 class Swap(Rule):
-    """An exchange ships before it collects, against the order of the request."""
+    """An exchange ships before it fetches, against the order of the request."""
 
     kind: ClassVar[str] = "swap"
     families: ClassVar[tuple[str, ...]] = ("exchange",)

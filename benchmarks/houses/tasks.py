@@ -147,7 +147,7 @@ def instruction(dials: Dials) -> str:
     first, *rest = (f"{size}{dials.kind} {name}" for name in dials.ids)
     named = " and ".join([first, *rest])
     sentence = {
-        "exchange": f"collect {first} and then ship order {dials.ids[0]}",
+        "exchange": f"fetch {first} and then ship order {dials.ids[0]}",
         "restock": f"restock {named} with quantity {dials.quantity}",
         "reply": f"reply to {named} with text {dials.text}",
         "update": f"update {named} with email {dials.email}",
@@ -166,7 +166,7 @@ def _worded(sentence: str, dials: Dials) -> str:
 def work(dials: Dials, name: str) -> list[Call]:
     """The naive calls for one of the records asked for."""
     if dials.family == "exchange":
-        return [Call("collect", {"order": name}), Call("ship", {"order": name})]
+        return [Call("fetch", {"order": name}), Call("ship", {"order": name})]
     value = _VALUES.get(dials.family)
     more = {value: str(getattr(dials, value))} if value else {}
     return [Call(dials.family, {dials.kind: name, **more})]
