@@ -8,8 +8,8 @@ content.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, JsonValue
 
@@ -36,6 +36,14 @@ class HouseRules:
     """Back office with unwritten rules of its own, by tools and by web pages."""
 
     id = "house_rules"
+    dials: ClassVar[Mapping[str, Sequence[JsonValue]]] = {
+        "records": (1, 2),
+        "large": (False, True),
+        "distractors": (2, 4, 6),
+    }
+    """What a proposer may turn, easiest first."""
+    content = ("ids", "quantity", "text", "email")
+    """What is drawn anew for a proposed task."""
 
     class Config(Record):
         """Settings.
