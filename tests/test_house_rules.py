@@ -69,7 +69,7 @@ def test_tasks_are_distinct_repeatable_and_cover_all_families():
     assert tasks != house().tasks(Split.PRACTISE, 64, 2)
     assert len({t.id for t in tasks}) == 64
     assert {t.family for t in tasks} == set(FAMILIES)
-    assert all(t.group == f"{t.family}/tools" for t in tasks)
+    assert all(t.group == t.family for t in tasks)
 
 
 def test_splits_share_no_content_whatever_house_and_wording():

@@ -18,6 +18,26 @@ from instar.errors import MissingExtra, UserError
 __all__ = ["FLAGS", "VARIABLE", "find_chromium"]
 
 VARIABLE = "INSTAR_CHROMIUM"
+_FEATURES_OFF = (
+    # Each context is a window whose address bar would start two renderers: half the cost of a page.
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    # What Playwright turns off. Of several such flags Chromium obeys the last, so this one has to
+    # name them again; names that a version does not know are ignored.
+    "AimEnabled",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -26,6 +46,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={','.join(_FEATURES_OFF)}",
     # WebRTC would otherwise send UDP past the proxy that blocks foreign hosts.
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 )

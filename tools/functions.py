@@ -148,7 +148,9 @@ class FunctionToolset:
         """
         function = self._functions.get(name)
         if function is None:
-            return Result(text=f"no tool {name}. Tools: {', '.join(self._functions)}", error=True, misuse=True)
+            return Result(
+                text=f"no tool {name}. Tools: {', '.join(self._functions)}", error=True, misuse=True
+            )
         spec, model = _describe(getattr(function, "__func__", function))
         try:
             checked = model.model_validate(dict(arguments))

@@ -122,7 +122,7 @@ class HouseRules:
             instruction=instruction(dials),
             world=self.id,
             namespace=self.namespace,
-            group=f"{dials.family}/{dials.door}",
+            group=dials.family,
             family=dials.family,
             params=params,
             split=split_of(dials),
