@@ -1,8 +1,7 @@
-"""``instar run``, ``list``, ``doctor`` and ``pocket``."""
+"""``instar run``, ``list`` and ``doctor``."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,15 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 
-pocket = typer.Typer(help="The pocket model.", no_args_is_help=True)
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command("run")(run)
     app.command("list")(list_methods)
     app.command("doctor")(doctor)
-    app.add_typer(pocket, name="pocket")
 
 
 def run(
@@ -95,23 +90,3 @@ def doctor(as_json: AsJson = False, workspace: Folder = None, seed: Seed = None)
 
 def _remedy(finding: Any) -> str:
     return f"-> {finding.remedy}" if finding.remedy else ""
-
-
-@pocket.command("pretrain")
-def pretrain(
-    out: Annotated[Path, typer.Option(help="Where the model is written.")] = Path("pocket-model"),
-    tokens: Annotated[int, typer.Option(min=1, help="How long.")] = 20_000_000,
-    as_json: AsJson = False,
-    seed: Annotated[int, typer.Option("--seed", help="Fixes data and weights.")] = 0,
-) -> None:
-    """Train pocket from nothing on generated data; goes on where it was interrupted."""
-    import json
-
-    from finetune.pocket.pretrain import Recipe
-    from finetune.pocket.pretrain import pretrain as train
-
-    def log(figures: dict[str, Any]) -> None:
-        typer.echo(json.dumps(figures), err=True)
-
-    found = train(Recipe(tokens=tokens, seed=seed), out, log)
-    emit(as_json, {"out": str(out), **found}, f"Pocket lies in {out}.")

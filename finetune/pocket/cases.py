@@ -45,11 +45,15 @@ def draw_case(
 ) -> Case:
     """Draw a goal: one that a memory speaks of, or another, now and then after an error."""
     rng = office.words.rng
-    if memories and rng.random() < 0.7:
+    if memories and rng.random() < 0.75:
         index = rng.randrange(len(memories))
         memory, line = memories[index], _lines(memories)[index]
         goal = office.again(goals[memory.key])
         plan = memory.plan
+        plain = memory.key[1] == goal.noun
+        alone = not any(k[0] == memory.key[0] and k != memory.key for k in goals)
+        if plain and alone and rng.random() < 0.3:
+            goal = office.qualified(goal)
         if twice and len(goal.slots) == 1 and len(memory.key) == 2 and rng.random() < 0.15:
             goal = office.twice(goal)
             plan = (
@@ -59,7 +63,7 @@ def draw_case(
         skill = "lesson" if memory.lesson else "workflow"
         return Case(goal, plan, line, memory.steps, skill=skill)
     goal = office.goal()
-    while goal.key in goals or (*goal.key[:-1],) in goals:
+    while _spoken_of(goal, goals):
         if rng.random() < 0.2:
             return Case(*_fresh(office, goals))
         goal = office.goal()
@@ -74,6 +78,12 @@ def _fresh(office: Office, goals: dict[tuple[str, ...], Goal]) -> tuple[Goal, tu
     other = Office.draw(office.words)
     goal = other.goal(next((t for t in other.mains if t.name not in {k[0] for k in goals}), None))
     return goal, goal.habit
+
+
+def _spoken_of(goal: Goal, goals: dict[tuple[str, ...], Goal]) -> bool:
+    """Whether a memory may hold for a goal: the same verb on the same or on any sort of noun."""
+    verb, ask, *rest = goal.key
+    return goal.key in goals or (verb, ask) in goals or (verb, goal.noun, *rest) in goals
 
 
 def draw_memories(

@@ -164,7 +164,7 @@ class Office:
         """A goal on one or two records, or of two verbs on one record."""
         rng = self.words.rng
         main = tool or rng.choice(self.mains)
-        adjective = f"{rng.choice(self.adjectives)} " if rng.random() < 0.15 else ""
+        adjective = f"{rng.choice(self.adjectives)} " if rng.random() < 0.3 else ""
         ask = f"{adjective}{main.noun}"
         to = "to " if rng.random() < 0.15 else ""
         if main.param:
@@ -214,6 +214,13 @@ class Office:
         """The same kind of goal on other records, in other words."""
         main = next(t for t in self.mains if t.name == goal.key[0])
         core = self.reworded(goal)
+        return self._worded(core, len(goal.slots), main, goal.habit, goal.key)
+
+    def qualified(self, goal: Goal) -> Goal:
+        """A goal on a record of a certain sort; what holds for any sort holds for it."""
+        adjective = self.words.rng.choice(self.adjectives)
+        core = self.reworded(goal).replace(f" {goal.noun} ", f" {adjective} {goal.noun} ")
+        main = next(t for t in self.mains if t.name == goal.key[0])
         return self._worded(core, len(goal.slots), main, goal.habit, goal.key)
 
     def twice(self, goal: Goal) -> Goal:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from finetune._convolution import shift_convolutions
 from finetune.registry import base_hash, seal, workspace_beside
 from finetune.train import _model
 from finetune.train._encode import Encoded, encode, stop_tokens
@@ -114,6 +115,7 @@ class SupervisedFineTuning:
         began = time.monotonic()
         device, precision = _model.placement(self.config.device, self.config.precision)
         model, tokenizer = _model.load(base, device, precision)
+        shift_convolutions(model)
         stops = stop_tokens(tokenizer, model.generation_config)
         encoded = encode(dataset.rows, tokenizer, stops, self.config.max_length)
         self._require_rows(encoded)
