@@ -24,25 +24,23 @@ def register(app: typer.Typer) -> None:
 
 def run(
     instruction: Annotated[str, typer.Argument(help="What to do, in plain words.")],
-    url: Annotated[str | None, typer.Option(help="The page to begin on.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="The page to begin on; without one, files of the workspace.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="The model that acts.")] = None,
     as_json: AsJson = False,
     workspace: Folder = None,
     seed: Seed = None,
     option: Options = None,
 ) -> None:
-    """One episode by the agent in a browser, each step shown as it happens."""
-    from instar.errors import UserError
-
-    if url is None:
-        raise UserError("Say where to begin: --url http://...")
+    """One episode by the agent in a browser or with files, each step shown as it happens."""
     config = load(workspace, seed, option, *([f"model.name={model}"] if model else []))
     found = wait_for(_run(config, instruction, url))
     told = f"Stopped: {found['stop']} after {len(found['steps'])} steps. {found['answer']}".strip()
     emit(as_json, found, told)
 
 
-async def _run(config: Config, instruction: str, url: str) -> dict[str, Any]:
+async def _run(config: Config, instruction: str, url: str | None) -> dict[str, Any]:
     from instar._live import live
     from instar.compose import Workspace
 
@@ -58,7 +56,8 @@ def _show(step: Step) -> None:
     if step.citation:
         typer.echo(f"  {step.citation}", err=True)
     for call, result in zip(step.calls, step.results, strict=False):
-        typer.echo(f"  {call_line(call)} -> {result.text.splitlines()[0]}", err=True)
+        said = result.text.partition("\n")[0]
+        typer.echo(f"  {call_line(call)} -> {said}", err=True)
 
 
 def list_methods(as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:

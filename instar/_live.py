@@ -1,4 +1,4 @@
-"""One episode outside any benchmark: the agent on a real page, for ``instar run``.
+"""One episode outside any benchmark, for ``instar run``: on a real page, or with the workspace's files.
 
 Nobody can judge it here, so its score is unknown; what it did is kept for whoever can say later.
 """
@@ -6,27 +6,29 @@ Nobody can judge it here, so its score is unknown; what it did is kept for whoev
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 from instar.compose import Serving, Workspace
 from instar.contracts import Toolset
 from instar.types import Result, Score, ScoreSource, Status, Step, Task, Trajectory, content_hash
-from tools.browser import Browser, BrowserPage
+from tools.browser import Browser
+from tools.files import Files
 
 __all__ = ["live"]
 
 
-class PageEpisode:
-    """A page that the agent was sent to."""
+class LiveEpisode:
+    """Tools over something that is there anyway, and that stays when the episode ends."""
 
-    def __init__(self, page: BrowserPage) -> None:
-        self.toolset: Toolset = page
-        self._page = page
+    def __init__(self, toolset: Toolset, see: Callable[[], Awaitable[str]]) -> None:
+        self.toolset = toolset
+        self._see = see
 
     async def observe(self) -> str:
-        """The page in front."""
-        return await self._page.observe()
+        """What there is to see."""
+        return await self._see()
 
     def done(self) -> bool:
         """Never: only the agent knows."""
@@ -41,22 +43,22 @@ class PageEpisode:
         return Score(status=Status.UNKNOWN, source=ScoreSource.SELF, evidence="nobody judged it")
 
     async def close(self) -> None:
-        """Close the page."""
-        await self._page.close()
+        """Nothing to let go of: whoever opened the toolset closes it."""
 
 
 async def live(
-    workspace: Workspace, instruction: str, url: str, on_step: Callable[[Step], None]
+    workspace: Workspace, instruction: str, url: str | None, on_step: Callable[[Step], None]
 ) -> Trajectory:
-    """Let the active generation work on a page, and keep the trajectory.
+    """Let the active generation work, and keep the trajectory.
 
     Args:
         workspace: Whose active generation works.
         instruction: What to do.
-        url: Where to begin; the agent stays on this host.
+        url: The page to begin on; the agent stays on its host. Without one it has the files in
+            the workspace's folder ``files``.
         on_step: Told of each turn as it happens.
     """
-    host = urlsplit(url).netloc
+    host = urlsplit(url).netloc if url else "files"
     task = Task(
         id=f"live-{content_hash([instruction, url, time.time()])}",
         instruction=instruction,
@@ -69,16 +71,31 @@ async def live(
     active = workspace.store.active()
     serving = Serving.of(active) if active else Serving(generation="none")
     agent = workspace.agent(serving, workspace.sampling(sampled=False), on_step=on_step)
-    seed = workspace.config.seed
-    async with Browser() as browser:
-        page = await browser.open_page(url, seed)
+    async with AsyncExitStack() as stack:
+        episode = await _episode(workspace, url, stack)
         found = await agent.run(
             task,
-            PageEpisode(page),
-            seed=seed,
+            episode,
+            seed=workspace.config.seed,
             generation=serving.generation,
             adapter=serving.adapter,
             purpose="live",
         )
     workspace.store.save_trajectory(found, stage="live")
     return found
+
+
+async def _episode(workspace: Workspace, url: str | None, stack: AsyncExitStack) -> LiveEpisode:
+    if url is None:
+        folder = workspace.path / "files"
+        folder.mkdir(exist_ok=True)
+        files = Files(folder)
+
+        async def listing() -> str:
+            return "files:\n" + (await files.call("list_files", {})).text
+
+        return LiveEpisode(files, listing)
+    browser = await stack.enter_async_context(Browser())
+    page = await browser.open_page(url, workspace.config.seed)
+    stack.push_async_callback(page.close)
+    return LiveEpisode(page, page.observe)

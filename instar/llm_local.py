@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -161,12 +162,14 @@ class LocalEngine:
         from peft import PeftModel
 
         try:
-            if self._adapters:
-                self._model.load_adapter(str(adapter), adapter_name=name)
-            else:
-                self._model = PeftModel.from_pretrained(
-                    self._model, str(adapter), adapter_name=name
-                )
+            with warnings.catch_warnings():
+                # PEFT asks transformers for a name that the latter has deprecated.
+                warnings.simplefilter("ignore", FutureWarning)
+                if self._adapters:
+                    self._model.load_adapter(str(adapter), adapter_name=name)
+                else:
+                    base = self._model
+                    self._model = PeftModel.from_pretrained(base, str(adapter), adapter_name=name)
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().split("\n", 1)[0]
             raise UserError(f"Cannot load the adapter {adapter.name!r}: {reason}") from error

@@ -75,7 +75,6 @@ def one_line(text: str) -> str:
         (["memory", "show", "nothing"], "instar memory list"),
         (["generations", "show", "g7"], "g7"),
         (["generations", "rollback"], "instar generations list"),
-        (["run", "buy milk"], "--url"),
         (["evolve", "--model", "local/nowhere", "--generations", "1"], "local/DIR"),
     ],
 )
