@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from finetune.pocket.words import COMMON, digits, pseudo_word
 
-__all__ = ["Act", "Goal", "Office", "Tool", "Value", "Words", "instantiate", "lift"]
+__all__ = ["Act", "Goal", "Office", "Tool", "Value", "Words", "from_verb", "instantiate", "lift"]
 
 Value = str | int | tuple[int, str]
 """A constant, a slot number counted from 1, or a slot followed by a constant word."""
@@ -167,10 +167,13 @@ class Office:
         adjective = f"{rng.choice(self.adjectives)} " if rng.random() < 0.3 else ""
         ask = f"{adjective}{main.noun}"
         to = "to " if rng.random() < 0.15 else ""
-        if main.param:
+        if main.param and rng.random() < 0.2:
+            core, count = f"{main.name} {to}{ask} $1 and {ask} $2 with {main.param} $3", 3
+            habit: tuple[Act, ...] = (Act(main, 1, 3), Act(main, 2, 3))
+            key: tuple[str, ...] = (main.name, ask, _TWO)
+        elif main.param:
             core, count = f"{main.name} {to}{ask} $1 with {main.param} $2", 2
-            habit: tuple[Act, ...] = (Act(main, 1, 2),)
-            key: tuple[str, ...] = (main.name, ask)
+            habit, key = (Act(main, 1, 2),), (main.name, ask)
         elif rng.random() < 0.25:
             core, count = f"{main.name} {ask} $1 and {ask} $2", 2
             habit, key = (Act(main, 1), Act(main, 2)), (main.name, ask, _TWO)
@@ -188,13 +191,10 @@ class Office:
     def _worded(
         self, core: str, count: int, main: Tool, habit: tuple[Act, ...], key: tuple[str, ...]
     ) -> Goal:
-        first = self.record_name()
-        slots: tuple[str, ...] = (first,)
-        if count == 2:
-            second = self.words.name() if main.param else self.record_name()
-            while second == first:
-                second = self.record_name()
-            slots = (first, second)
+        names = [self.record_name() for _ in range(2 if key[-1] == _TWO else 1)]
+        while len(set(names)) < len(names):
+            names[-1] = self.record_name()
+        slots = (*names, *(self.words.name() for _ in range(count - len(names))))
         when = text = core
         for number, value in enumerate(slots, 1):
             text = text.replace(f"${number}", value)
@@ -233,11 +233,16 @@ class Office:
 
     def reworded(self, goal: Goal) -> str:
         """The goal's ``when`` in other dress."""
-        core = goal.when
-        for prefix in _PREFIXES:
-            core = core.removeprefix(prefix)
+        core = from_verb(goal.when)
         for suffix in _SUFFIXES:
             core = core.removesuffix(suffix)
-        if core.startswith("for ") and ": " in core:
-            core = core.split(": ", 1)[1]
         return self.dress(core)
+
+
+def from_verb(when: str) -> str:
+    """A goal's words without what is put before the verb."""
+    for prefix in _PREFIXES:
+        when = when.removeprefix(prefix)
+    if when.startswith("for ") and ": " in when:
+        return when.split(": ", 1)[1]
+    return when

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from finetune.pocket.cases import SYSTEM, Case, draw_case, draw_memories, system_text
 from finetune.pocket.door import Move, Site, tool_call, walk
 from finetune.pocket.memories import Memory
-from finetune.pocket.office import Act, Goal, Office, Words
+from finetune.pocket.office import Act, Goal, Office, Words, from_verb
 from finetune.pocket.pages import WEB_TOOLS, plain_row
 from finetune.pocket.words import digits
 
@@ -58,12 +58,19 @@ def _ask(done: list[str], task: str) -> str:
 
 
 def _reply(case: Case, at: int, call: str) -> str:
-    """A call, after the memory followed: a lesson whole, of a workflow the step that is due."""
-    said = case.memory
+    """A call, after the memory followed, recited from its verb on.
+
+    A lesson is recited whole, a workflow up to the step that is due: so that reciting is copying on
+    and on, and where to stop is seen from what is done.
+    """
+    if not case.memory:
+        return f"<|call|>{call}"
+    said = case.memory.removeprefix("task: ")
     if case.steps:
-        head = said[: -len("; ".join(case.steps))]
-        said = head + ("finish" if call == "finish" else case.steps[at % (len(case.steps) - 1)])
-    return f"{said}<|call|>{call}"
+        last = len(case.steps) - 1
+        due = last if call == "finish" else at % last
+        said = said[: -len("; ".join(case.steps))] + "; ".join(case.steps[: due + 1])
+    return f"task: {from_verb(said)}<|call|>{call}"
 
 
 def _tool_query(office: Office, case: Case) -> Query:
@@ -214,7 +221,7 @@ def draw_row(rng: random.Random, held_out: bool, count: int, pool: list[str] | N
     words = Words(rng, held_out, pool)
     while True:
         roll = rng.random()
-        if roll < 0.2:
+        if roll < 0.14:
             prefix, pairs = plain_row(words, count)
             tools = "<|tools|>" + "\n".join(WEB_TOOLS)
             head = f"{tools}<|system|>{SYSTEM}<|user|>{prefix}"
@@ -223,6 +230,6 @@ def draw_row(rng: random.Random, held_out: bool, count: int, pool: list[str] | N
         office = Office.draw(words)
         if not office.mains:
             continue
-        row = _tools_row(office, count) if roll < 0.58 else _web_row(office, count)
+        row = _tools_row(office, count) if roll < 0.56 else _web_row(office, count)
         if row and row.queries:
             return row
