@@ -29,6 +29,7 @@ class ReportData(Record):
         facts: What was run, shown under the title: world, model, seed, number of tasks.
         generations: In the order of evolution: ``label, note, id, status, success, interval, n``.
         arms: Figures by arm, from `benchmarks.summary`.
+        left_out: Arms that could not be measured, each with the reason.
         paired: Paired differences, from `benchmarks.summary`.
         memories: Items in use: ``when, content, kind, support, generation``.
         training: One a turn: ``turn, adapter, rows, dropped, loss, seconds``.
@@ -41,6 +42,7 @@ class ReportData(Record):
     facts: dict[str, str] = Field(default_factory=dict)
     generations: list[dict[str, Any]] = Field(default_factory=list)
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    left_out: dict[str, str] = Field(default_factory=dict)
     paired: list[dict[str, Any]] = Field(default_factory=list)
     memories: list[dict[str, Any]] = Field(default_factory=list)
     training: list[dict[str, Any]] = Field(default_factory=list)

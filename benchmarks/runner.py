@@ -50,6 +50,7 @@ class Settings(Record):
         n: Number of tasks; each arm runs every one of them once.
         protocol: ``frozen``, as nothing is learnt while a run lasts.
         options: What else shaped the run, such as the share of web tasks.
+        left_out: Arms that were asked for and cannot be measured, each with the reason.
     """
 
     run: str
@@ -62,6 +63,7 @@ class Settings(Record):
     arms: tuple[str, ...]
     protocol: str = "frozen"
     options: dict[str, JsonValue] = Field(default_factory=dict)
+    left_out: dict[str, str] = Field(default_factory=dict)
 
 
 class Line(Record):

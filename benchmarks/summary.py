@@ -106,6 +106,7 @@ def summarise(
         "unit": "task",
         "arms": {a: arm_figures(t) for a, t in by_arm.items()},
         "paired": [{"a": a, "b": b, **figures} for a, b, figures in compared if figures],
+        "left_out": settings.left_out,
         "leakage": leakage,
         "run": settings.run,
     }

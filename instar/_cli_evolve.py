@@ -129,6 +129,7 @@ def arm_table(measured: dict[str, Any]) -> str:
     blocks = [head, table(["arm", "clean", "95 %", "steps"], arms)]
     if pairs:
         blocks.append(table(["difference", "points", "95 %", "p"], pairs))
+    blocks += [f"Not measured: {a}, as {why}." for a, why in measured.get("left_out", {}).items()]
     leakage = measured.get("leakage") or {}
     blocks.append(f"Leakage: {'none found' if leakage.get('clean') else 'see the report'}")
     return "\n\n".join(blocks)

@@ -30,6 +30,8 @@ async def report(loop: Loop, key: str, state: State) -> Output:
     workspace, store = loop.workspace, loop.store
     path = _served(loop)
     active = store.generation(path[-1])
+    missing = workspace.lacking(active, _ARMS)
+    arms = tuple(a for a in _ARMS if a not in missing)
     number = loop.config.report.tasks
     tasks = workspace.home.tasks(Split.HELD_OUT, number, loop.config.seed)
     settings = Settings(
@@ -40,13 +42,14 @@ async def report(loop: Loop, key: str, state: State) -> Output:
         model=loop.config.model.name,
         n=len(tasks),
         seed=loop.config.seed,
-        arms=(*_ARMS, *path[1:-1]),
+        arms=(*arms, *path[1:-1]),
+        left_out=missing,
     )
     folder = workspace.path / "runs" / settings.run
     lines = await _measure(loop, settings, tasks, active)
-    shown = settings.model_copy(update={"arms": _ARMS})
+    shown = settings.model_copy(update={"arms": arms})
     found = leakage(workspace, tasks, active)
-    summary = summarise(shown, [x for x in lines if x.arm in _ARMS], found)
+    summary = summarise(shown, [x for x in lines if x.arm in arms], found)
     write_json(folder / "summary.json", summary)
     files = write(folder, _data(loop, summary, _points(loop, path, lines), key))
     loop.progress.say(f"Report: {files.html}")
@@ -67,9 +70,12 @@ async def _measure(
     loop: Loop, settings: Settings, tasks: Sequence[Task], active: Generation
 ) -> list[Line]:
     workspace = loop.workspace
-    servings = {name: workspace.arm(name, active) for name in _ARMS}
-    for id in settings.arms[len(_ARMS) :]:
-        servings[id] = Serving.of(loop.store.generation(id))
+    servings = {
+        name: workspace.arm(name, active)
+        if name in _ARMS
+        else Serving.of(loop.store.generation(name))
+        for name in settings.arms
+    }
     solvers: dict[str, Solve] = {
         name: workspace.solver(serving, workspace.home, "report", arm=name)
         for name, serving in servings.items()
@@ -89,11 +95,13 @@ async def _measure(
 
 
 def _points(loop: Loop, path: Sequence[str], lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Success of each generation that served; the first is the arm base, the last the arm both."""
+    """Success of each generation that served; the first is the arm base, the last the fullest arm."""
     points = []
+    ran = {x.arm for x in lines}
+    whole = next(a for a in ("both", "adapter", "memory", "base") if a in ran)
     for index, id in enumerate(path):
         generation = loop.store.generation(id)
-        arm = "base" if index == 0 else "both" if index == len(path) - 1 else id
+        arm = "base" if index == 0 else whole if index == len(path) - 1 else id
         figures = arm_figures([x.trajectory for x in lines if x.arm == arm])
         note = "learnt nothing" if index == 0 else _what(generation)
         known = {k: figures[k] for k in ("success", "interval", "n")}
@@ -145,6 +153,7 @@ def _data(
         facts=facts,
         generations=points,
         arms=summary["arms"],
+        left_out=summary["left_out"],
         paired=summary["paired"],
         memories=[i.model_dump(mode="json") for i in items],
         training=_trainings(stages),

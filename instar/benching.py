@@ -59,7 +59,13 @@ async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> 
     generation = await _generation(loop, wanted.generation)
     world = workspace.world(free=wanted.free, web_share=wanted.web_share)
     tasks = world.tasks(Split.HELD_OUT, wanted.n, workspace.config.seed)
-    settings = _settings(workspace, wanted, generation, world, len(tasks))
+    missing = workspace.lacking(generation, wanted.arms)
+    for name, why in missing.items():
+        progress.say(f"Arm {name} is left out: {why}.")
+    wanted = wanted.model_copy(update={"arms": tuple(a for a in wanted.arms if a not in missing)})
+    if not wanted.arms:
+        raise UserError("None of these arms can be measured. Try: --arms base")
+    settings = _settings(workspace, wanted, generation, world, len(tasks), missing)
     placebo = None
     if "placebo_adapter" in wanted.arms:
         placebo = await _placebo(loop, generation)
@@ -103,11 +109,17 @@ def _resumed(workspace: Workspace, run: str) -> Request:
         raise UnknownName("run", run, folders, "See: instar bench list")
     before = runner.read_settings(root / run)
     shape: dict[str, Any] = dict(before.options)
-    return Request(arms=before.arms, n=before.n, generation=before.generation, resume=run, **shape)
+    asked = (*before.arms, *before.left_out)
+    return Request(arms=asked, n=before.n, generation=before.generation, resume=run, **shape)
 
 
 def _settings(
-    workspace: Workspace, wanted: Request, generation: Generation, world: World, n: int
+    workspace: Workspace,
+    wanted: Request,
+    generation: Generation,
+    world: World,
+    n: int,
+    missing: dict[str, str],
 ) -> Settings:
     name = wanted.resume or f"bench{workspace.store.counter('bench')}"
     return Settings(
@@ -120,6 +132,7 @@ def _settings(
         seed=workspace.config.seed,
         arms=wanted.arms,
         options={"web_share": wanted.web_share, "free": wanted.free},
+        left_out=missing,
     )
 
 

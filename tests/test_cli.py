@@ -147,12 +147,42 @@ def test_bench_run_ends_with_the_promised_object(instar):
     found = json.loads(out)
     keys = {"benchmark", "generation", "model", "n", "seed", "protocol", "arms", "paired"}
     assert keys | {"leakage", "run"} <= set(found)
-    assert (found["n"], found["seed"], set(found["arms"])) == (6, 3, {"base", "memory"})
+    assert (found["n"], found["seed"], set(found["arms"])) == (6, 3, {"base"})
+    assert "remembers nothing" in found["left_out"]["memory"]
+    assert "memory is left out" in err
     shown = json.loads(instar("bench", "show", found["run"], "--json")[1])
     assert shown == found
     free = ["--arms", "base", "--n", "6", "--free", "--json"]
     code, out, err = instar("bench", "run", "house_rules", *free, *small)
     assert json.loads(out)["arms"]["base"]["success"] == 1.0, err
+
+
+def test_a_world_is_checked_from_the_command_line(instar):
+    code, out, err = instar("bench", "health", "house_rules", "--n", "6", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["healthy"] is True
+    assert found["tasks"] == 6
+
+
+def test_the_doctor_finds_a_healthy_workspace_and_a_damaged_one(instar, tmp_path):
+    instar("init")
+    code, out, err = instar("doctor", "--json")
+    states = {f["name"]: f["state"] for f in json.loads(out)["findings"]}
+    assert code == 0, err
+    assert "damaged" not in states.values()
+    (tmp_path / "ws" / "instar.toml").write_text("[agnt]\nmax_steps = 3\n")
+    code, out, err = instar("doctor")
+    assert code != 0
+    assert "agent" in err + out
+
+
+def test_the_shipped_model_sits_its_exam(instar):
+    code, out, err = instar("pocket", "exam", "--n", "40", "--seed", "5", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert {"page", "tools/habit"} <= set(found)
+    assert found["page"] > 0.8
 
 
 def test_help_is_quick_because_it_imports_nothing_heavy():

@@ -64,7 +64,8 @@ async def test_held_out_tasks_are_done_better_with_memory(workspace, evolved):
     summary = workspace.store.stage(f"{evolved[1]['run']}/report")["summary"]
     arms = summary["arms"]
     assert arms["memory"]["success"] > arms["base"]["success"] + 0.3
-    assert arms["both"]["success"] == arms["memory"]["success"]
+    assert set(arms) == {"base", "memory"}
+    assert summary["left_out"]["adapter"] == f"{evolved[1]['active']} has no adapter"
     assert summary["leakage"]["clean"], summary["leakage"]
     assert summary["leakage"]["memories"] > 4
 

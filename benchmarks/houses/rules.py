@@ -8,6 +8,7 @@ break cannot be undone, the record locks and the case is over.
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -28,7 +29,7 @@ _OPENINGS = {
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(ABC):
     """Base of all kinds.
 
     Attributes:
@@ -77,9 +78,9 @@ class Rule:
         """What the house says when this call broke the rule."""
         return f"{self.opening}: {self.demand(call)}"
 
+    @abstractmethod
     def demand(self, call: Call) -> str:
         """The rule in the fewest words."""
-        raise NotImplementedError
 
     def begin(self) -> list[Call]:
         """Calls that come once, before all work."""

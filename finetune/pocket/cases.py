@@ -92,7 +92,7 @@ def draw_memories(
     """Memories, with the goals they are about filled into ``goals``."""
     rng = office.words.rng
     memories: list[Memory] = []
-    for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 4))):
+    for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 4))):
         goal = office.goal()
         if goal.key in goals:
             continue

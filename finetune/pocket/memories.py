@@ -92,7 +92,7 @@ def lesson(office: Office, goal: Goal) -> Memory | None:
     rng = office.words.rng
     plan = list(goal.habit)
     at = rng.randrange(len(plan))
-    form = rng.choice(("first", "first", "last", "instead", "with"))
+    form = rng.choice(("first", "first", "last", "last", "instead", "with"))
     # A lesson may have been learnt through the other door.
     failed, hint = call_text(plan[at]), ""
     if rng.random() < 0.4:

@@ -49,13 +49,13 @@ class Words:
     def name(self) -> str:
         """A word, sometimes two, a number or a code."""
         roll = self.rng.random()
-        if roll < 0.6:
+        if roll < 0.55:
             return self.word()
-        if roll < 0.75:
+        if roll < 0.67:
             return f"{self.word()} {self.word()}"
-        if roll < 0.85:
+        if roll < 0.78:
             return digits(self.rng, self.rng.choice((1, 2, 2, 3)))
-        if roll < 0.91:
+        if roll < 0.85:
             # Not an "e", which would look like a reference.
             letter = self.word()[:1].replace("e", "k")
             return f"{letter}{digits(self.rng, self.rng.choice((1, 2)))}"
@@ -167,14 +167,14 @@ class Office:
         adjective = f"{rng.choice(self.adjectives)} " if rng.random() < 0.3 else ""
         ask = f"{adjective}{main.noun}"
         to = "to " if rng.random() < 0.15 else ""
-        if main.param and rng.random() < 0.2:
+        if main.param and rng.random() < 0.3:
             core, count = f"{main.name} {to}{ask} $1 and {ask} $2 with {main.param} $3", 3
             habit: tuple[Act, ...] = (Act(main, 1, 3), Act(main, 2, 3))
             key: tuple[str, ...] = (main.name, ask, _TWO)
         elif main.param:
             core, count = f"{main.name} {to}{ask} $1 with {main.param} $2", 2
             habit, key = (Act(main, 1, 2),), (main.name, ask)
-        elif rng.random() < 0.25:
+        elif rng.random() < 0.3:
             core, count = f"{main.name} {ask} $1 and {ask} $2", 2
             habit, key = (Act(main, 1), Act(main, 2)), (main.name, ask, _TWO)
         else:

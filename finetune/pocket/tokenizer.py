@@ -17,7 +17,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.pocket.words import COMMON, ROLES, digits, pseudo_word
+from finetune.pocket.words import COMMON, ROLES, pseudo_word
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -35,6 +35,7 @@ PAD, TOOLS, SYSTEM, USER, ASSISTANT, CALL, END = (
 )
 SPECIAL = (PAD, TOOLS, SYSTEM, USER, ASSISTANT, CALL, END)
 VOCABULARY = 1536
+_CORPUS_LINES = 20_000
 
 _WORD = "[A-Za-z0-9]"
 _MARK = "▁"
@@ -77,18 +78,14 @@ CHAT_TEMPLATE = """
 
 
 def _corpus(rng: random.Random) -> list[str]:
-    """Lines with the words of the generated data: pseudo-words, common words, structure."""
-    lines = []
-    for _ in range(20_000):
-        words = [pseudo_word(rng, False) for _ in range(5)] + rng.choices(COMMON, k=4)
-        words += rng.choices(_STRUCTURE, k=4)
-        rng.shuffle(words)
-        words = [w.capitalize() if rng.random() < 0.1 else w for w in words]
-        lines.append(
-            f'{words[0]} "{words[1]} {words[2]}" e7\n{" ".join(words[3:])}; {words[1]}: {words[2]}'
-            f' -> {words[4]} "{words[5]}" "{digits(rng)}"\n{words[7]}, {words[8]} = "{words[9]}".'
-        )
-    return lines
+    """Lines of pseudo-words alone: every piece that is merged is a piece that training keeps meeting.
+
+    Common words get tokens of their own. Were they in here too, their halves would become pieces
+    that nothing but an unknown word ever shows, and what was never met cannot be copied.
+    """
+    return [
+        "\n".join(f'"{pseudo_word(rng, False)}"' for _ in range(8)) for _ in range(_CORPUS_LINES)
+    ]
 
 
 def _untrained() -> Any:
@@ -135,7 +132,7 @@ def build_tokenizer(seed: int = 1) -> PreTrainedTokenizerFast:
     raw = _untrained()
     alphabet = [_MARK, "\n", *(chr(i) for i in range(32, 127))]
     trainer = trainers.BpeTrainer(
-        vocab_size=900,
+        vocab_size=620,
         special_tokens=list(SPECIAL),
         initial_alphabet=alphabet,
         show_progress=False,

@@ -26,6 +26,9 @@ _CODAS = (
 )
 _INNER = ("", "n", "r", "l", "s", "l", "m", "p", "c", "t", "d", "ss", "n", "st", "r", "b", "g")
 
+_CONSONANTS = "bcdfghjklmnpqrstvwxyz"
+_VOWEL_FIRST = 0.2
+
 COMMON = """
 ok cancel submit yes no next back close save delete search login sign out in name user password
 email phone address city country date time buy add remove edit view open help about home menu
@@ -65,6 +68,8 @@ def pseudo_word(rng: random.Random, held_out: bool) -> str:
         count = rng.choice((1, 1, 2, 2, 2, 3))
         inner = _INNER if rng.random() < 0.5 else ("",)
         word = "".join(_syllable(rng, inner) for _ in range(count - 1)) + _syllable(rng, _CODAS)
+        if rng.random() < _VOWEL_FIRST:
+            word = word.lstrip(_CONSONANTS)
         if len(word) > 2 and is_held_out(word) == held_out:
             return word
 
