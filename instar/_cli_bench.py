@@ -42,7 +42,8 @@ def run(
     arms: Annotated[str, typer.Option(help="Separated by commas.")] = _ARMS,
     n: Annotated[int, typer.Option("--n", min=1, help="Tasks; every arm runs each once.")] = 60,
     generation: Annotated[
-        str | None, typer.Option(help="The generation to measure; the active one by default.")
+        str | None,
+        typer.Option(help="By default the active one, with an undecided adapter on top of it."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The model that acts.")] = None,
     web_share: Annotated[

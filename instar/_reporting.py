@@ -1,6 +1,7 @@
 """The last stage of a run: what was learnt, measured on held-out tasks, as a page.
 
-It serves the active generation in four arms, and each generation that was active before it whole.
+It serves the active generation, with an undecided adapter on top of it if there is one, in four
+arms, and each generation that was active before it whole.
 Nothing that learns reads what is measured here.
 """
 
@@ -15,6 +16,7 @@ from benchmarks.leakage import check_store
 from benchmarks.report import ReportData, write
 from benchmarks.runner import Line, Settings, write_json
 from benchmarks.summary import arm_figures, summarise
+from instar._arms import fullest, lacking
 from instar._loop import Loop, Output, State
 from instar.compose import Serving, Workspace
 from instar.contracts import Solve
@@ -30,7 +32,8 @@ async def report(loop: Loop, key: str, state: State) -> Output:
     workspace, store = loop.workspace, loop.store
     path = _served(loop)
     active = store.generation(path[-1])
-    missing = workspace.lacking(active, _ARMS)
+    measured = fullest(workspace, active)
+    missing = lacking(workspace, measured, _ARMS)
     arms = tuple(a for a in _ARMS if a not in missing)
     number = loop.config.report.tasks
     tasks = workspace.home.tasks(Split.HELD_OUT, number, loop.config.seed)
@@ -38,17 +41,17 @@ async def report(loop: Loop, key: str, state: State) -> Output:
         run=key.replace("/", "-"),
         benchmark=workspace.home.id,
         namespace=workspace.home.namespace,
-        generation=active.id,
+        generation=measured.id,
         model=loop.config.model.name,
         n=len(tasks),
         seed=loop.config.seed,
-        arms=(*arms, *path[1:-1]),
+        arms=(*arms, *_between(path, active, measured)),
         left_out=missing,
     )
     folder = workspace.path / "runs" / settings.run
-    lines = await _measure(loop, settings, tasks, active)
+    lines = await _measure(loop, settings, tasks, measured)
     shown = settings.model_copy(update={"arms": arms})
-    found = leakage(workspace, tasks, active)
+    found = leakage(workspace, tasks, measured)
     summary = summarise(shown, [x for x in lines if x.arm in arms], found)
     write_json(folder / "summary.json", summary)
     files = write(folder, _data(loop, summary, _points(loop, path, lines), key))
@@ -66,12 +69,19 @@ def _served(loop: Loop) -> list[str]:
     return list(dict.fromkeys([*served, active.id]))
 
 
+def _between(path: Sequence[str], active: Generation, measured: Generation) -> list[str]:
+    """The generations that served and are none of the arms."""
+    own = path[1:-1]
+    covered = measured.id == active.id or active.adapter is None
+    return [*own] if covered or active.id == path[0] else [*own, active.id]
+
+
 async def _measure(
-    loop: Loop, settings: Settings, tasks: Sequence[Task], active: Generation
+    loop: Loop, settings: Settings, tasks: Sequence[Task], measured: Generation
 ) -> list[Line]:
     workspace = loop.workspace
     servings = {
-        name: workspace.arm(name, active)
+        name: workspace.arm(name, measured)
         if name in _ARMS
         else Serving.of(loop.store.generation(name))
         for name in settings.arms
@@ -95,13 +105,13 @@ async def _measure(
 
 
 def _points(loop: Loop, path: Sequence[str], lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Success of each generation that served; the first is the arm base, the last the fullest arm."""
+    """Success of each generation that served; the first is the arm base, the last one of the arms."""
     points = []
     ran = {x.arm for x in lines}
-    whole = next(a for a in ("both", "adapter", "memory", "base") if a in ran)
     for index, id in enumerate(path):
         generation = loop.store.generation(id)
-        arm = "base" if index == 0 else whole if index == len(path) - 1 else id
+        whole = _what(generation).replace("memory and adapter", "both")
+        arm = "base" if index == 0 else id if id in ran else whole
         figures = arm_figures([x.trajectory for x in lines if x.arm == arm])
         note = "learnt nothing" if index == 0 else _what(generation)
         known = {k: figures[k] for k in ("success", "interval", "n")}
@@ -145,7 +155,7 @@ def _data(
         "model": config.model.name,
         "seed": str(config.seed),
         "held-out tasks": str(summary["n"]),
-        "generation": summary["generation"],
+        "generation": _measured(loop, summary["generation"]),
         "written": time.strftime("%Y-%m-%d %H:%M"),
     }
     return ReportData(
@@ -161,6 +171,13 @@ def _data(
         stages=stage_table(stages),
         leakage=summary["leakage"],
     )
+
+
+def _measured(loop: Loop, generation: str) -> str:
+    active = loop.store.active()
+    if active is None or active.id == generation:
+        return generation
+    return f"{generation} ({active.id} with an undecided adapter)"
 
 
 def _trainings(stages: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import runner
 from benchmarks.runner import Line, Settings, write_json
 from benchmarks.summary import summarise
+from instar._arms import fullest, lacking
 from instar._loop import Loop
 from instar._methods import build
 from instar._reporting import leakage
@@ -29,7 +30,7 @@ class Request(Record):
     """What to measure.
 
     Attributes:
-        generation: Id; the active one by default.
+        generation: Id; by default the active one with what is undecided on top of it.
         web_share: Share of tasks by the web door; as in practise by default.
         free: The same house without rules.
         resume: Name of a run to go on with.
@@ -59,7 +60,7 @@ async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> 
     generation = await _generation(loop, wanted.generation)
     world = workspace.world(free=wanted.free, web_share=wanted.web_share)
     tasks = world.tasks(Split.HELD_OUT, wanted.n, workspace.config.seed)
-    missing = workspace.lacking(generation, wanted.arms)
+    missing = lacking(workspace, generation, wanted.arms)
     for name, why in missing.items():
         progress.say(f"Arm {name} is left out: {why}.")
     wanted = wanted.model_copy(update={"arms": tuple(a for a in wanted.arms if a not in missing)})
@@ -98,7 +99,13 @@ async def _generation(loop: Loop, id: str | None) -> Generation:
     if active is None:
         made = await start(loop, "", {})
         active = loop.store.generation(made.state["active"])
-    return active
+    found = fullest(loop.workspace, active)
+    if found.id != active.id:
+        loop.progress.say(
+            f"Measured is {found.id}: the active {active.id} with an adapter on top that the gate "
+            f"has not decided on. For the active one alone: --generation {active.id}"
+        )
+    return found
 
 
 def _resumed(workspace: Workspace, run: str) -> Request:

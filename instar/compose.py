@@ -213,22 +213,6 @@ class Workspace:
             "placebo_adapter": bare.model_copy(update={"adapter": placebo}),
         }[name]
 
-    def lacking(self, generation: Generation, names: Sequence[str]) -> dict[str, str]:
-        """Which arms a generation has not what it takes for, each with the reason.
-
-        Without memory the arm ``memory`` would be the arm ``base`` under another name.
-        """
-        reasons = []
-        space = self.home.namespace
-        if not any(i.namespace == space for i in self.store.items(generation.id)):
-            reasons.append(("memory", f"{generation.id} remembers nothing of {space}"))
-        if generation.adapter is None:
-            reasons.append(("adapter", f"{generation.id} has no adapter"))
-        found = dict(reasons)
-        if reasons:
-            found["both"] = " and ".join(why for _, why in reasons)
-        return {name: why for name, why in found.items() if name in names}
-
     def _recall(self, serving: Serving) -> Recall | None:
         as_of = serving.memory
         if as_of is None:

@@ -3,21 +3,24 @@
 Requests wait in a queue; whatever waits when the model becomes free is answered in one batch, one
 batch an adapter. A request samples with noise of its own seed (the Gumbel-max trick: the largest of
 logits plus Gumbel noise is a sample), so its answer does not depend on what it was batched with,
-rounding of batched floating point excepted. Left out on purpose: reuse of prefixes, and streaming.
+rounding of batched floating point excepted. A batch ends when three quarters of it are answered; the
+rest goes on in the next one, so that a few long answers do not hold up many short ones. Left out on
+purpose: reuse of prefixes, and streaming.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from instar._decoding import FewLeft, Gumbel, Request
 from instar._toolparse import parse_reply
 from instar.errors import MissingExtra, ModelFault, UserError
 from instar.types import Message, Reply, Sampling, ToolSpec, Usage
@@ -25,15 +28,8 @@ from instar.types import Message, Reply, Sampling, ToolSpec, Usage
 __all__ = ["LocalEngine", "LocalModel"]
 
 _BATCH = 32
-
-
-@dataclass
-class _Request:
-    prompt: str
-    tools: tuple[ToolSpec, ...]
-    sampling: Sampling
-    adapter: Path | None
-    answer: asyncio.Future[Reply]
+_MERGE_BELOW = 50_000_000
+"""Parameters of a base so small that each adapter gets a merged copy of it, which is faster."""
 
 
 class LocalEngine:
@@ -47,12 +43,13 @@ class LocalEngine:
     def __init__(self, folder: Path | str, device: str | None = None) -> None:
         self.folder = folder
         self._device = device
-        self._pending: list[_Request] = []
+        self._pending: list[Request] = []
         self._worker: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="local-model")
         self._model: Any = None
         self._tokenizer: Any = None
         self._adapters: dict[Path, str] = {}
+        self._merged: dict[Path, Any] = {}
 
     def client(self, adapter: Path | None = None) -> LocalModel:
         """The base, or the base with an adapter folder, as a chat model."""
@@ -64,6 +61,7 @@ class LocalEngine:
             await asyncio.gather(self._worker, return_exceptions=True)
         self._thread.shutdown(wait=True)
         self._model = self._tokenizer = None
+        self._merged.clear()
 
     async def ask(
         self,
@@ -77,7 +75,7 @@ class LocalEngine:
         if self._model is None:
             await loop.run_in_executor(self._thread, self._load)
         prompt = self._render(messages, tools)
-        request = _Request(prompt, tuple(tools), sampling, adapter, loop.create_future())
+        request = Request(prompt, tuple(tools), sampling, adapter, loop.create_future())
         self._pending.append(request)
         if self._worker is None or self._worker.done():
             self._worker = loop.create_task(self._serve())
@@ -98,13 +96,15 @@ class LocalEngine:
                         request.answer.set_exception(_fault(error))
                 continue
             for request, reply in zip(batch, replies, strict=True):
-                if not request.answer.done():
+                if reply is None:
+                    self._pending.insert(0, request)
+                elif not request.answer.done():
                     request.answer.set_result(reply)
             # Callers run now and queue their next request, so that batches stay full.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    def _next_batch(self) -> list[_Request]:
+    def _next_batch(self) -> list[Request]:
         adapter = self._pending[0].adapter
         batch = [r for r in self._pending if r.adapter == adapter][:_BATCH]
         chosen = {id(r) for r in batch}
@@ -147,73 +147,72 @@ class LocalEngine:
         )
         return text
 
-    def _use(self, adapter: Path | None) -> Any:
-        """The model with the asked adapter switched on."""
+    def _serving(self, adapter: Path | None) -> tuple[Any, Any]:
+        """The model with the asked adapter, and a context in which it is the one that answers."""
         if adapter is None:
-            return self._model.disable_adapter() if self._adapters else nullcontext()
+            return self._model, self._model.disable_adapter() if self._adapters else nullcontext()
+        if self._model.num_parameters() < _MERGE_BELOW:
+            if adapter not in self._merged:
+                copied = _with_adapter(copy.deepcopy(self._model), adapter, "merged")
+                self._merged[adapter] = copied.merge_and_unload().eval()
+            return self._merged[adapter], nullcontext()
         if adapter not in self._adapters:
             name = f"a{len(self._adapters)}"
-            self._attach(adapter, name)
+            self._model = _with_adapter(self._model, adapter, name).eval()
             self._adapters[adapter] = name
         self._model.set_adapter(self._adapters[adapter])
-        return nullcontext()
+        return self._model, nullcontext()
 
-    def _attach(self, adapter: Path, name: str) -> None:
-        from peft import PeftModel
-
-        try:
-            with warnings.catch_warnings():
-                # PEFT asks transformers for a name that the latter has deprecated.
-                warnings.simplefilter("ignore", FutureWarning)
-                if self._adapters:
-                    self._model.load_adapter(str(adapter), adapter_name=name)
-                else:
-                    base = self._model
-                    self._model = PeftModel.from_pretrained(base, str(adapter), adapter_name=name)
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().split("\n", 1)[0]
-            raise UserError(f"Cannot load the adapter {adapter.name!r}: {reason}") from error
-        self._model.eval()
-
-    def _generate(self, batch: list[_Request]) -> list[Reply]:
+    def _generate(self, batch: list[Request]) -> list[Reply | None]:
+        """Answer a batch; None for each request that has to go on."""
         import torch
-        from transformers import LogitsProcessorList
+        from transformers import LogitsProcessorList, StoppingCriteriaList
 
         begun = time.monotonic()
-        inputs = self._tokenizer(
-            [r.prompt for r in batch], add_special_tokens=False, padding=True, return_tensors="pt"
-        ).to(self._model.device)
-        inputs.pop("token_type_ids", None)
+        asked = self._tokenizer([r.prompt for r in batch], add_special_tokens=False)["input_ids"]
+        whole = [ids + r.said for ids, r in zip(asked, batch, strict=True)]
+        inputs = self._tokenizer.pad({"input_ids": whole}, return_tensors="pt").to(
+            self._model.device
+        )
         width = inputs["input_ids"].shape[1]
         self._check_length(width)
-        noise = LogitsProcessorList([_Gumbel([r.sampling for r in batch])])
-        with torch.inference_mode(), self._use(batch[0].adapter):
-            output = self._model.generate(
+        for request in batch:
+            request.noise = request.noise or torch.Generator().manual_seed(request.sampling.seed)
+        model, context = self._serving(batch[0].adapter)
+        with torch.inference_mode(), context:
+            output = model.generate(
                 **inputs,
-                max_new_tokens=max(r.sampling.max_tokens for r in batch),
+                max_new_tokens=max(r.room for r in batch),
                 do_sample=False,
                 temperature=None,
                 top_p=None,
                 top_k=None,
-                logits_processor=noise,
+                logits_processor=LogitsProcessorList([Gumbel(batch)]),
+                stopping_criteria=StoppingCriteriaList([FewLeft(batch, width, self._stops())]),
                 pad_token_id=self._tokenizer.pad_token_id,
             )
         seconds = time.monotonic() - begun
-        prompts = inputs["attention_mask"].sum(1).tolist()
-        rows = zip(batch, output[:, width:], prompts, strict=True)
-        return [self._reply(r, new.tolist(), int(n), seconds) for r, new, n in rows]
+        rows = zip(batch, output[:, width:].tolist(), asked, strict=True)
+        return [self._reply(r, new, len(prompt), seconds) for r, new, prompt in rows]
+
+    def _stops(self) -> list[int]:
+        ends = self._model.generation_config.eos_token_id
+        return list(ends) if isinstance(ends, list) else [ends]
 
     def _check_length(self, width: int) -> None:
         limit = getattr(self._model.config, "max_position_embeddings", None)
         if limit and width >= limit:
             raise ModelFault(f"The prompt has {width} tokens; the model takes fewer than {limit}.")
 
-    def _reply(self, request: _Request, tokens: list[int], prompt: int, seconds: float) -> Reply:
-        tokens = tokens[: request.sampling.max_tokens]
-        ends = self._model.generation_config.eos_token_id
-        stops = set(ends if isinstance(ends, list) else [ends])
-        stop = next((i for i, t in enumerate(tokens) if t in stops), None)
-        kept = tokens if stop is None else tokens[:stop]
+    def _reply(self, request: Request, new: list[int], prompt: int, seconds: float) -> Reply | None:
+        """The answer, or None if it is not at its end yet."""
+        request.said += new[: request.room]
+        request.seconds += seconds
+        stops = self._stops()
+        stop = next((i for i, t in enumerate(request.said) if t in stops), None)
+        if stop is None and request.room > 0:
+            return None
+        kept = request.said[:stop]
         text = self._tokenizer.decode(kept, skip_special_tokens=False)
         content, calls = parse_reply(text, request.tools)
         used = len(kept) + (stop is not None)
@@ -224,8 +223,25 @@ class LocalEngine:
             model=str(self.folder),
             provider="local",
             finish="length" if stop is None else "stop",
-            seconds=seconds,
+            seconds=request.seconds,
         )
+
+
+def _with_adapter(model: Any, adapter: Path, name: str) -> Any:
+    """A model with one more adapter, as PEFT has it."""
+    from peft import PeftModel
+
+    try:
+        with warnings.catch_warnings():
+            # PEFT asks transformers for a name that the latter has deprecated.
+            warnings.simplefilter("ignore", FutureWarning)
+            if isinstance(model, PeftModel):
+                model.load_adapter(str(adapter), adapter_name=name)
+                return model
+            return PeftModel.from_pretrained(model, str(adapter), adapter_name=name)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().split("\n", 1)[0]
+        raise UserError(f"Cannot load the adapter {adapter.name!r}: {reason}") from error
 
 
 class LocalModel:
@@ -245,42 +261,6 @@ class LocalModel:
         """Answer once; see `ChatModel`."""
         reply = await self.engine.ask(messages, tools, sampling, self.adapter)
         return reply.model_copy(update={"model": self.name})
-
-
-class _Gumbel:
-    """Logits processor that turns greedy decoding into sampling, each row with its own seed."""
-
-    def __init__(self, samplings: Sequence[Sampling]) -> None:
-        import torch
-
-        self.samplings = samplings
-        self.generators = [torch.Generator().manual_seed(s.seed) for s in samplings]
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Scores whose largest entry is the next token of each row."""
-        import torch
-
-        if all(s.temperature == 0 for s in self.samplings):
-            return scores
-        scores = scores.clone()
-        for i, (sampling, generator) in enumerate(
-            zip(self.samplings, self.generators, strict=True)
-        ):
-            if sampling.temperature == 0:
-                continue
-            row = _nucleus(scores[i].float() / sampling.temperature, sampling.top_p)
-            uniform = torch.rand(row.shape, generator=generator).clamp_(1e-9, 1 - 1e-7)
-            scores[i] = row - torch.log(-torch.log(uniform)).to(row.device)
-        return scores
-
-
-def _nucleus(row: Any, top_p: float) -> Any:
-    """Logits with everything outside the smallest set of mass ``top_p`` ruled out."""
-    if top_p >= 1:
-        return row
-    values, order = row.sort(descending=True)
-    outside = values.softmax(-1).cumsum(-1) - values.softmax(-1) >= top_p
-    return row.index_fill(0, order[outside], float("-inf"))
 
 
 def _defused(text: str, special: Sequence[str]) -> str:

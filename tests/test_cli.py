@@ -158,11 +158,11 @@ def test_bench_run_ends_with_the_promised_object(instar):
 
 
 def test_a_world_is_checked_from_the_command_line(instar):
-    code, out, err = instar("bench", "health", "house_rules", "--n", "6", "--json")
+    code, out, err = instar("bench", "health", "house_rules", "--n", "12", "--json")
     assert code == 0, err
     found = json.loads(out)
     assert found["healthy"] is True
-    assert found["tasks"] == 6
+    assert found["tasks"] == 12
 
 
 def test_the_doctor_finds_a_healthy_workspace_and_a_damaged_one(instar, tmp_path):

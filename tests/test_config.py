@@ -66,7 +66,7 @@ def test_a_number_may_name_a_model():
 
 def test_settings_of_single_methods_pass_through():
     config = load_config(overrides=["methods.sec.alpha=0.3", "methods.sec.note=slow"])
-    preset = {"sft": {"epochs": 40}}
+    preset = load_config().methods
     assert config.methods == {**preset, "sec": {"alpha": 0.3, "note": "slow"}}
 
 

@@ -83,7 +83,28 @@ async def test_a_seed_belongs_to_its_request(folder):
     await engine.close()
 
 
-async def test_adapters_switch_on_one_base(folder, adapter):
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+async def test_a_long_answer_goes_on_in_the_next_batch_and_is_the_same(folder, temperature):
+    engine = LocalEngine(folder)
+    model = engine.client()
+    sampled = [
+        Sampling(max_tokens=40 if i in (2, 5) else 3, seed=i, temperature=temperature)
+        for i in range(8)
+    ]
+    alone = [await model.complete(_ask(f"task {i}"), _TOOLS, s) for i, s in enumerate(sampled)]
+    together = await asyncio.gather(
+        *(model.complete(_ask(f"task {i}"), _TOOLS, s) for i, s in enumerate(sampled))
+    )
+    assert [r.content for r in together] == [r.content for r in alone]
+    assert [r.usage for r in together] == [r.usage for r in alone]
+    assert together[2].usage.completion_tokens > 3
+    assert together[2].seconds > together[0].seconds
+    await engine.close()
+
+
+@pytest.mark.parametrize("merge_below", [0, 1_000_000])
+async def test_adapters_switch_on_one_base(folder, adapter, merge_below, monkeypatch):
+    monkeypatch.setattr("instar.llm_local._MERGE_BELOW", merge_below)
     engine = LocalEngine(folder)
     base, tuned = engine.client(), engine.client(adapter)
     before = await _all(base, ["x", "y"])

@@ -68,7 +68,7 @@ def draw_case(
             return Case(*_fresh(office, goals))
         goal = office.goal()
     met = lesson(office, goal) if rng.random() < 0.3 else None
-    if met and met.form != "last" and met.at == 0:
+    if met and met.form not in ("last", "strange") and met.at == 0:
         return Case(goal, met.plan, failed=goal.habit[0], error=met.error, skill="error")
     return Case(goal, goal.habit)
 
@@ -97,7 +97,7 @@ def draw_memories(
         if goal.key in goals:
             continue
         goals[goal.key] = goal
-        learnt = lesson(office, goal) if rng.random() < 0.45 else None
+        learnt = lesson(office, goal) if rng.random() < 0.5 else None
         memories.append(learnt or _workflow(office, site, goal))
     return memories
 

@@ -1,8 +1,9 @@
 """Memories of made-up offices: plans against habit, as workflows and as lessons.
 
 A workflow states a plan. A lesson states what failed and a hint, in four forms told by a position
-word: something is done *first*, *last*, *instead*, or *with* the act. No rule of any benchmark
-stands here.
+word: something is done *first*, *last*, *instead*, or *with* the act. A fifth form is *strange*:
+words that mean nothing to the model, which it recites before it keeps to its habit. No rule of any
+benchmark stands here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from finetune.pocket.office import Act, Goal, Office, lift
 __all__ = ["Memory", "lesson", "of_steps", "workflow"]
 
 _STATUS = ("rejected", "locked", "refused", "failed", "stopped", "escalated")
+_FORMS = ("first", "first", "last", "last", "instead", "with", "strange")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def lesson(office: Office, goal: Goal) -> Memory | None:
     rng = office.words.rng
     plan = list(goal.habit)
     at = rng.randrange(len(plan))
-    form = rng.choice(("first", "first", "last", "last", "instead", "with"))
+    form = rng.choice(_FORMS)
     # A lesson may have been learnt through the other door.
     failed, hint = call_text(plan[at]), ""
     if rng.random() < 0.4:
@@ -103,6 +105,8 @@ def lesson(office: Office, goal: Goal) -> Memory | None:
         code = office.words.name()
         plan = [replace(a, code=code) if a.tool == plan[at].tool else a for a in plan]
         hint = f'with code "{code}"'
+    elif form == "strange":
+        hint = _strange(office)
     else:
         side = _side(office, 1, recorded=True)
         if side is None:
@@ -112,10 +116,18 @@ def lesson(office: Office, goal: Goal) -> Memory | None:
         failed = "finish" if form == "last" else failed
     if rng.random() < 0.2:
         hint = rng.choice(("needs ", "use ", "please ")) + hint
-    error = f"{rng.choice(_STATUS)}: {hint}"
+    status = rng.choice(_STATUS) if rng.random() < 0.4 else office.words.word()
+    error = f"{status}: {hint}"
     content = f"{failed} -> {error}"
     when = office.reworded(goal)
     return Memory(when, content, tuple(plan), goal.key, True, form, error, at)
+
+
+def _strange(office: Office) -> str:
+    """A few words, some in quotes, that ask for nothing the model knows."""
+    rng = office.words.rng
+    words = [office.words.name() for _ in range(rng.randint(1, 5))]
+    return " ".join(f'"{w}"' if rng.random() < 0.25 else w for w in words)
 
 
 def _apply(plan: list[Act], side: Act, form: str) -> list[Act]:

@@ -146,7 +146,7 @@ class Office:
             name = names.pop()
             if rng.random() < 0.1 and names:
                 name = f"{name}_{names.pop()}"
-            param = words.word() if rng.random() < 0.3 else None
+            param = words.word() if rng.random() < 0.4 else None
             code = rng.random() < 0.7
             office.mains.append(Tool(name, rng.choice(nouns), param, code))
         for _ in range(min(rng.randint(2, 7), len(names))):
