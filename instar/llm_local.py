@@ -29,7 +29,7 @@ __all__ = ["LocalEngine", "LocalModel"]
 
 _BATCH = 32
 _MERGE_BELOW = 50_000_000
-"""Parameters of a base so small that each adapter gets a merged copy of it, which is faster."""
+"""Parameters of a base so small that each adapter gets a merged copy of it, which saves the adapter's products."""
 
 
 class LocalEngine:
