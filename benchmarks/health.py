@@ -1,42 +1,64 @@
 """Is a world fit to measure with? Its oracle must pass, idleness and spoilt runs must not.
 
-Any world can be asked whether doing nothing scores its declared floor. A world that can replay
-calls is also run with its oracle's calls, and with each of them dropped, altered or followed by a
-stray write: a verdict that lets one of those pass would pay for wrong work.
+Any world can be asked whether doing nothing scores its declared floor. A world that has an oracle is
+also run with it, and one that can spoil runs with each of the oracle's calls dropped, altered or
+followed by a stray write: a verdict that lets one of those pass would pay for wrong work.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from instar.contracts import World
 from instar.types import Record, Score, Status, Task
 
-__all__ = ["Checkable", "HealthReport", "check"]
+__all__ = ["HasBaselines", "HasFloor", "HasOracle", "HasSpoilt", "HealthReport", "check"]
 
 _AT_ONCE = 16
 
 
+Agent = Callable[[Any, Task, int], Awaitable[Score]]
+
+
 @runtime_checkable
-class Checkable(Protocol):
-    """What a world offers beyond the contract so that its verdicts can be tested.
+class HasFloor(Protocol):
+    """A world in which doing nothing earns something on some tasks."""
 
-    Attributes:
-        baselines: Scripted agents by name, with the highest mean of clean success each may have.
-    """
+    def floor_of(self, task: Task) -> float:
+        """What doing nothing is declared to score."""
+        ...
 
-    baselines: dict[str, tuple[Callable[[Any, Task, int], Awaitable[Score]], float]]
+
+@runtime_checkable
+class HasOracle(Protocol):
+    """A world that knows how its tasks are done."""
 
     async def oracle(self, task: Task, seed: int) -> Score:
         """A run that must pass."""
         ...
 
+
+@runtime_checkable
+class HasSpoilt(Protocol):
+    """A world that can make runs that are wrong in one thing."""
+
     async def spoilt(self, task: Task, seed: int) -> dict[str, Score]:
         """Runs that must fail, by what is wrong with them."""
         ...
+
+
+@runtime_checkable
+class HasBaselines(Protocol):
+    """A world with scripted agents that mark how far one gets without learning.
+
+    Attributes:
+        baselines: Agents by name, with the highest mean of clean success each may have.
+    """
+
+    baselines: Mapping[str, tuple[Agent, float]]
 
 
 class HealthReport(Record):
@@ -88,27 +110,28 @@ class _Checkup:
             await episode.close()
 
     async def idle(self) -> None:
-        floor = float(getattr(self._world, "floor", 0.0))
-        await self.rate("nothing", self.nothing)
-        if self.rates["nothing"] > floor:
-            self.problems.append(
-                f"doing nothing scores {self.rates['nothing']:.2f}, not {floor:.2f}"
-            )
+        world = self._world
+        for task, score in zip(self._tasks, await self.rate("nothing", self.nothing), strict=True):
+            floor = world.floor_of(task) if isinstance(world, HasFloor) else 0.0
+            if (score.value or 0.0) > floor:
+                self.problems.append(
+                    f"doing nothing scores {score.value:.2f} in {task.id}, not {floor:.2f}"
+                )
 
-    async def oracle(self, world: Checkable) -> None:
+    async def oracle(self, world: HasOracle) -> None:
         scores = await self.rate("oracle", world.oracle)
         for task, score in zip(self._tasks, scores, strict=True):
             if score.status != Status.PASS:
                 self.problems.append(f"the oracle fails {task.id}: {score.evidence}")
 
-    async def spoil(self, world: Checkable) -> None:
+    async def spoil(self, world: HasSpoilt) -> None:
         for task in self._tasks:
             scores = await world.spoilt(task, 0)
             self.spoilt += len(scores)
             passed = [name for name, score in scores.items() if score.status == Status.PASS]
             self.problems += [f"{task.id} passes although spoilt: {name}" for name in passed]
 
-    async def baseline(self, world: Checkable) -> None:
+    async def baseline(self, world: HasBaselines) -> None:
         for name, (agent, ceiling) in world.baselines.items():
             await self.rate(name, partial(agent, world))
             if self.rates[name] > ceiling:
@@ -125,9 +148,11 @@ async def check(world: World, tasks: Sequence[Task]) -> HealthReport:
         raise ValueError("no task to check a world with")
     checkup = _Checkup(world, tasks)
     await checkup.idle()
-    if isinstance(world, Checkable):
+    if isinstance(world, HasOracle):
         await checkup.oracle(world)
+    if isinstance(world, HasSpoilt):
         await checkup.spoil(world)
+    if isinstance(world, HasBaselines):
         await checkup.baseline(world)
     return HealthReport(
         world=world.namespace,

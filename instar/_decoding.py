@@ -1,79 +1,51 @@
-"""A question on its way through the local model: its noise, and when its batch is left."""
+"""A question on its way through the local model, and the noise that it samples with."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from instar.types import Reply, Sampling, ToolSpec
 
-__all__ = ["FewLeft", "Gumbel", "Request"]
-
-_LEFT_OVER = 4
+__all__ = ["Gumbel", "Request"]
 
 
 @dataclass
 class Request:
-    """A question in the queue, with what has been answered of it so far."""
+    """A question in the queue."""
 
     prompt: str
     tools: tuple[ToolSpec, ...]
     sampling: Sampling
     adapter: Path | None
     answer: asyncio.Future[Reply]
-    noise: Any = None
-    said: list[int] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def room(self) -> int:
-        """How many tokens it may still have."""
-        return self.sampling.max_tokens - len(self.said)
-
-
-class FewLeft:
-    """Stops a batch when only a few of its rows still want tokens.
-
-    A row that has its stop token, or all the tokens it may have, wants none.
-    """
-
-    def __init__(self, batch: Sequence[Request], width: int, stops: Sequence[int]) -> None:
-        self._width, self._stops = width, stops
-        self._room = [r.room for r in batch]
-        self._few = len(batch) // _LEFT_OVER
-
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        """Whether each row is over: all of them, or those that have all their tokens."""
-        import torch
-
-        new = input_ids[:, self._width :]
-        full = new.shape[1] >= torch.tensor(self._room, device=new.device)
-        over = torch.isin(new, torch.tensor(self._stops, device=new.device)).any(1) | full
-        return over | (int((~over).sum()) <= self._few)
 
 
 class Gumbel:
     """Logits processor that turns greedy decoding into sampling, each row with its own seed."""
 
     def __init__(self, batch: Sequence[Request]) -> None:
-        self._batch = batch
+        import torch
+
+        self._sampled = [
+            (i, r.sampling, torch.Generator().manual_seed(r.sampling.seed))
+            for i, r in enumerate(batch)
+            if r.sampling.temperature > 0
+        ]
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         """Scores whose largest entry is the next token of each row."""
         import torch
 
-        if all(r.sampling.temperature == 0 for r in self._batch):
+        if not self._sampled:
             return scores
         scores = scores.clone()
-        for i, request in enumerate(self._batch):
-            sampling = request.sampling
-            if sampling.temperature == 0:
-                continue
+        for i, sampling, noise in self._sampled:
             row = _nucleus(scores[i].float() / sampling.temperature, sampling.top_p)
-            uniform = torch.rand(row.shape, generator=request.noise).clamp_(1e-9, 1 - 1e-7)
+            uniform = torch.rand(row.shape, generator=noise).clamp_(1e-9, 1 - 1e-7)
             scores[i] = row - torch.log(-torch.log(uniform)).to(row.device)
         return scores
 

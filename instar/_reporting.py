@@ -25,6 +25,7 @@ from instar.types import Generation, Split, Task
 __all__ = ["leakage", "lineage", "report", "stage_table"]
 
 _ARMS = ("base", "memory", "adapter", "both")
+_NOTES = {"memory": "memory", "both": "memory and adapter"}
 
 
 async def report(loop: Loop, key: str, state: State) -> Output:
@@ -110,20 +111,16 @@ def _points(loop: Loop, path: Sequence[str], lines: Sequence[Line]) -> list[dict
     ran = {x.arm for x in lines}
     for index, id in enumerate(path):
         generation = loop.store.generation(id)
-        whole = _what(generation).replace("memory and adapter", "both")
+        whole = "both" if generation.adapter else "memory"
         arm = "base" if index == 0 else id if id in ran else whole
         figures = arm_figures([x.trajectory for x in lines if x.arm == arm])
-        note = "learnt nothing" if index == 0 else _what(generation)
+        note = "learnt nothing" if index == 0 else _NOTES[whole]
         known = {k: figures[k] for k in ("success", "interval", "n")}
         status = generation.status.value
         points.append(
             {"label": f"g{generation.seq}", "note": note, "id": id, "status": status} | known
         )
     return points
-
-
-def _what(generation: Generation) -> str:
-    return "memory and adapter" if generation.adapter else "memory"
 
 
 def lineage(workspace: Workspace, generation: Generation) -> dict[str, list[str]]:

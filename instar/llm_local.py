@@ -3,9 +3,7 @@
 Requests wait in a queue; whatever waits when the model becomes free is answered in one batch, one
 batch an adapter. A request samples with noise of its own seed (the Gumbel-max trick: the largest of
 logits plus Gumbel noise is a sample), so its answer does not depend on what it was batched with,
-rounding of batched floating point excepted. A batch ends when three quarters of it are answered; the
-rest goes on in the next one, so that a few long answers do not hold up many short ones. Left out on
-purpose: reuse of prefixes, and streaming.
+rounding of batched floating point excepted. Left out on purpose: reuse of prefixes, and streaming.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from instar._decoding import FewLeft, Gumbel, Request
+from instar._decoding import Gumbel, Request
 from instar._toolparse import parse_reply
 from instar.errors import MissingExtra, ModelFault, UserError
 from instar.types import Message, Reply, Sampling, ToolSpec, Usage
@@ -96,9 +94,7 @@ class LocalEngine:
                         request.answer.set_exception(_fault(error))
                 continue
             for request, reply in zip(batch, replies, strict=True):
-                if reply is None:
-                    self._pending.insert(0, request)
-                elif not request.answer.done():
+                if not request.answer.done():
                     request.answer.set_result(reply)
             # Callers run now and queue their next request, so that batches stay full.
             await asyncio.sleep(0)
@@ -163,32 +159,27 @@ class LocalEngine:
         self._model.set_adapter(self._adapters[adapter])
         return self._model, nullcontext()
 
-    def _generate(self, batch: list[Request]) -> list[Reply | None]:
-        """Answer a batch; None for each request that has to go on."""
+    def _generate(self, batch: list[Request]) -> list[Reply]:
         import torch
-        from transformers import LogitsProcessorList, StoppingCriteriaList
+        from transformers import LogitsProcessorList
 
         begun = time.monotonic()
         asked = self._tokenizer([r.prompt for r in batch], add_special_tokens=False)["input_ids"]
-        whole = [ids + r.said for ids, r in zip(asked, batch, strict=True)]
-        inputs = self._tokenizer.pad({"input_ids": whole}, return_tensors="pt").to(
+        inputs = self._tokenizer.pad({"input_ids": asked}, return_tensors="pt").to(
             self._model.device
         )
         width = inputs["input_ids"].shape[1]
         self._check_length(width)
-        for request in batch:
-            request.noise = request.noise or torch.Generator().manual_seed(request.sampling.seed)
         model, context = self._serving(batch[0].adapter)
         with torch.inference_mode(), context:
             output = model.generate(
                 **inputs,
-                max_new_tokens=max(r.room for r in batch),
+                max_new_tokens=max(r.sampling.max_tokens for r in batch),
                 do_sample=False,
                 temperature=None,
                 top_p=None,
                 top_k=None,
                 logits_processor=LogitsProcessorList([Gumbel(batch)]),
-                stopping_criteria=StoppingCriteriaList([FewLeft(batch, width, self._stops())]),
                 pad_token_id=self._tokenizer.pad_token_id,
             )
         seconds = time.monotonic() - begun
@@ -204,15 +195,11 @@ class LocalEngine:
         if limit and width >= limit:
             raise ModelFault(f"The prompt has {width} tokens; the model takes fewer than {limit}.")
 
-    def _reply(self, request: Request, new: list[int], prompt: int, seconds: float) -> Reply | None:
-        """The answer, or None if it is not at its end yet."""
-        request.said += new[: request.room]
-        request.seconds += seconds
+    def _reply(self, request: Request, new: list[int], prompt: int, seconds: float) -> Reply:
+        new = new[: request.sampling.max_tokens]
         stops = self._stops()
-        stop = next((i for i, t in enumerate(request.said) if t in stops), None)
-        if stop is None and request.room > 0:
-            return None
-        kept = request.said[:stop]
+        stop = next((i for i, t in enumerate(new) if t in stops), None)
+        kept = new[:stop]
         text = self._tokenizer.decode(kept, skip_special_tokens=False)
         content, calls = parse_reply(text, request.tools)
         used = len(kept) + (stop is not None)
@@ -223,7 +210,7 @@ class LocalEngine:
             model=str(self.folder),
             provider="local",
             finish="length" if stop is None else "stop",
-            seconds=request.seconds,
+            seconds=seconds,
         )
 
 

@@ -105,7 +105,6 @@ class MiniWob:
 
     id = "miniwob"
     namespace = "miniwob"
-    floor = 0.0
 
     class Config(Record):
         """Settings.

@@ -1,0 +1,57 @@
+"""Which generation is measured by default, and which arms it has what it takes for."""
+
+import json
+
+import pytest
+
+from instar._arms import fullest, lacking
+from instar.compose import Workspace
+from instar.config import load_config
+from instar.types import Generation, GenerationStatus
+
+CANDIDATE, REJECTED = GenerationStatus.CANDIDATE, GenerationStatus.REJECTED
+
+
+def generation(id, seq, parent, status, adapter=None):
+    made = {"id": id, "seq": seq, "parent": parent, "status": status, "adapter": adapter}
+    return Generation(model="scripted", prompts="p", **made)
+
+
+@pytest.fixture
+async def workspace(tmp_path):
+    where = f"workspace={json.dumps(str(tmp_path))}"
+    async with Workspace.open(load_config(None, [where])) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ([], "g0"),
+        ([generation("g1", 1, "g0", CANDIDATE, "a")], "g1"),
+        ([generation("g1", 1, "g0", REJECTED, "a")], "g0"),
+        ([generation("g1", 1, "g0", CANDIDATE)], "g0"),
+        ([generation("g1", 1, "elsewhere", CANDIDATE, "a")], "g0"),
+        (
+            [generation("g1", 1, "g0", CANDIDATE, "a"), generation("g2", 2, "g0", CANDIDATE, "b")],
+            "g2",
+        ),
+    ],
+)
+def test_an_undecided_adapter_on_top_of_the_active_generation_is_measured(
+    workspace, others, expected
+):
+    active = generation("g0", 0, None, GenerationStatus.ACTIVE)
+    for one in (active, generation("elsewhere", 0, None, GenerationStatus.RETIRED), *others):
+        workspace.store.add_generation(one)
+    assert fullest(workspace, active).id == expected
+
+
+def test_arms_that_would_be_another_under_a_false_name_are_lacking(workspace):
+    bare = generation("g0", 0, None, GenerationStatus.ACTIVE)
+    workspace.store.add_generation(bare)
+    found = lacking(workspace, bare, ("base", "memory", "both"))
+    assert set(found) == {"memory", "both"}
+    tuned = generation("g1", 1, "g0", CANDIDATE, "a")
+    workspace.store.add_generation(tuned)
+    assert set(lacking(workspace, tuned, ("adapter", "both"))) == {"both"}
