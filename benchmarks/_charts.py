@@ -67,8 +67,10 @@ def generations_chart(points: Sequence[Mapping[str, Any]]) -> str:
     return _svg(width, height, "Clean success per generation, in percent", body)
 
 
-def arms_chart(arms: Mapping[str, Mapping[str, Any]]) -> str:
-    """Clean success of each arm with its interval, one row an arm."""
+def arms_chart(
+    arms: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, float] | None = None
+) -> str:
+    """Clean success of each arm with its interval, one row an arm; scripted agents as lines."""
     width, row, left = 520, 34, 128
     height = row * len(arms) + 34
     room = width - left - 62
@@ -77,8 +79,12 @@ def arms_chart(arms: Mapping[str, Mapping[str, Any]]) -> str:
         x = left + room * tick
         body += [_line(x, 8, x, height - 24, "grid")]
         body += [_text(x, height - 8, f"{100 * tick:.0f}", "tick")]
+    for value in (baselines or {}).values():
+        x = left + room * value
+        body.append(_line(x, 8, x, height - 24, "baseline"))
     for index, (name, figures) in enumerate(arms.items()):
         y = 8 + row * (index + 0.5)
+        kind = name.rpartition(":")[2]
         body.append(_text(left - 14, y + 4, name.replace("_", " "), "label", "end"))
         if figures["success"] is None:
             body.append(_text(left + 8, y + 4, "not measured", "tick", "start"))
@@ -86,10 +92,10 @@ def arms_chart(arms: Mapping[str, Mapping[str, Any]]) -> str:
         low, high = figures["interval"]
         x = left + room * figures["success"]
         body.append(
-            f'<rect x="{left}" y="{y - 7}" width="{x - left:.1f}" height="14" class="bar {name}"/>'
+            f'<rect x="{left}" y="{y - 7}" width="{x - left:.1f}" height="14" class="bar {kind}"/>'
         )
         body.append(_line(left + room * low, y, left + room * high, y, "whisker"))
-        body.append(_dot(x, y, f"mark {name}"))
+        body.append(_dot(x, y, f"mark {kind}"))
         body.append(_text(width - 8, y + 4, percent(figures["success"]), "value", "end"))
     return _svg(width, height, "Clean success per arm, in percent", body)
 

@@ -15,6 +15,7 @@ COLOURS = {
     "both": "#1a9850",
     "placebo_memory": "#b9c7e6",
     "placebo_adapter": "#ecd3b3",
+    "best_of_n": "#8e6bbf",
 }
 """One colour an arm, the same in the page and in the picture."""
 
@@ -24,24 +25,30 @@ def draw(
     title: str,
     points: Sequence[Mapping[str, Any]],
     arms: Mapping[str, Mapping[str, Any]],
+    baselines: Mapping[str, float] | None = None,
 ) -> None:
     """Write the picture.
 
     Args:
         path: Where to.
         title: Over both charts.
-        points: The generations, each with ``label``, ``success`` and ``interval``.
+        points: The generations, each with ``label``, ``success`` and ``interval``; without any, only
+            the arms are drawn.
         arms: Figures by arm.
+        baselines: Success of scripted agents, drawn as lines.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2), layout="constrained", dpi=140)
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
     figure.suptitle(title, fontsize=12, fontweight="bold")
-    _generations(left, points)
-    _arms(right, arms)
+    if points:
+        left, right = figure.subplots(1, 2)
+        _generations(left, points)
+    else:
+        right = figure.subplots()
+    _arms(right, arms, baselines or {})
     beside = path.with_name(path.name + ".part")
     figure.savefig(beside, format="png")
     beside.replace(path)
@@ -74,13 +81,18 @@ def _generations(axes: Any, points: Sequence[Mapping[str, Any]]) -> None:
     _plain(axes)
 
 
-def _arms(axes: Any, arms: Mapping[str, Mapping[str, Any]]) -> None:
+def _arms(axes: Any, arms: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, float]) -> None:
     known = [(name, f) for name, f in reversed(list(arms.items())) if f["success"] is not None]
     for i, (name, figures) in enumerate(known):
         value = 100 * figures["success"]
-        axes.barh(i, value, height=0.55, color=COLOURS.get(name, "#999999"))
+        colour = COLOURS.get(name.rpartition(":")[2], "#999999")
+        axes.barh(i, value, height=0.55, color=colour)
         axes.errorbar(value, i, xerr=_spread(figures), fmt="none", capsize=4, color="#333333")
         axes.text(107, i, f"{value:.0f}", va="center", ha="right", fontweight="bold")
+    for name, value in baselines.items():
+        axes.axvline(100 * value, color="#5d6675", lw=1, ls="--", zorder=0)
+        label = f" {name.replace('_', ' ')} {100 * value:.0f}"
+        axes.annotate(label, (100 * value, len(known) - 0.45), fontsize=7, color="#5d6675")
     axes.set_yticks(range(len(known)), [name.replace("_", " ") for name, _ in known])
     axes.set_xlim(0, 108)
     axes.set_xticks([0, 25, 50, 75, 100])

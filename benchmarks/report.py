@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue
 
 from benchmarks._charts import arms_chart, generations_chart, loss_chart, percent
 from benchmarks._figure import COLOURS, draw
+from benchmarks._html import page, write_text
 from benchmarks.runner import write_json
 from instar.types import Record
 
@@ -31,6 +32,7 @@ class ReportData(Record):
         arms: Figures by arm, from `benchmarks.summary`.
         left_out: Arms that could not be measured, each with the reason.
         paired: Paired differences, from `benchmarks.summary`.
+        baselines: Success of scripted agents by name, as lines in the charts.
         memories: Items in use: ``when, content, kind, support, generation``.
         training: One a turn: ``turn, adapter, rows, dropped, loss, seconds``.
         verdicts: One a candidate: ``generation, kind, decision, difference, interval, n, reasons``.
@@ -44,6 +46,7 @@ class ReportData(Record):
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
     paired: list[dict[str, Any]] = Field(default_factory=list)
+    baselines: dict[str, float] = Field(default_factory=dict)
     memories: list[dict[str, Any]] = Field(default_factory=list)
     training: list[dict[str, Any]] = Field(default_factory=list)
     verdicts: list[dict[str, Any]] = Field(default_factory=list)
@@ -63,24 +66,18 @@ def write(folder: Path, data: ReportData) -> Files:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "report.json", data.model_dump(mode="json"))
     html, png = folder / "report.html", folder / "report.png"
-    beside = folder / "report.html.part"
-    beside.write_text(_render(data), encoding="utf-8")
-    beside.replace(html)
-    draw(png, data.title, data.generations, data.arms)
+    write_text(html, _render(data))
+    draw(png, data.title, data.generations, data.arms, data.baselines)
     return Files(html, png)
 
 
 def _render(data: ReportData) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("benchmarks", ".")
-    env = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    env.filters |= {"percent": percent, "points": _points, "clock": _clock, "figure": _figure}
-    return env.get_template(_TEMPLATE).render(
+    return page(
+        _TEMPLATE,
         data=data,
         colours=COLOURS,
         generations_svg=generations_chart(data.generations),
-        arms_svg=arms_chart(data.arms),
+        arms_svg=arms_chart(data.arms, data.baselines),
         losses=[loss_chart(t.get("loss") or []) for t in data.training],
         headline=_headline(data),
     )
@@ -96,19 +93,3 @@ def _headline(data: ReportData) -> str:
         f"Clean success on held-out tasks: {percent(first['success'])} in {first['label']}, "
         f"{percent(last['success'])} in {last['label']}."
     )
-
-
-def _points(value: float | None) -> str:
-    return "not measured" if value is None else f"{100 * value:+.1f}"
-
-
-def _figure(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def _clock(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"

@@ -16,15 +16,25 @@ import platform
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
 from instar.contracts import Solve
 from instar.errors import UserError
-from instar.types import Record, Status, Task, Trajectory, content_hash
+from instar.types import Record, Status, Task, Trajectory, Usage, content_hash
 
-__all__ = ["Line", "Settings", "bounded", "episode_seed", "read_lines", "read_settings", "run"]
+__all__ = [
+    "Line",
+    "Settings",
+    "Spending",
+    "bounded",
+    "episode_seed",
+    "read_lines",
+    "read_settings",
+    "run",
+    "write_json",
+]
 
 _PACKAGES = (
     "instar",
@@ -38,6 +48,7 @@ _PACKAGES = (
 )
 
 Job = TypeVar("Job")
+Key: TypeAlias = tuple[str, str, int]
 
 
 class Settings(Record):
@@ -47,8 +58,10 @@ class Settings(Record):
         run: Name of the run and of its folder.
         benchmark: Id of the world.
         generation: The generation measured.
-        n: Number of tasks; each arm runs every one of them once.
-        protocol: ``frozen``, as nothing is learnt while a run lasts.
+        n: Number of tasks; each arm runs every one of them.
+        attempts: How often each arm runs each task, with a seed of its own.
+        protocol: ``frozen``, nothing is learnt while the run lasts, or ``stream``, each episode is
+            scored before anything is learnt from it.
         options: What else shaped the run, such as the share of web tasks.
         left_out: Arms that were asked for and cannot be measured, each with the reason.
     """
@@ -61,6 +74,7 @@ class Settings(Record):
     n: int
     seed: int
     arms: tuple[str, ...]
+    attempts: int = 1
     protocol: str = "frozen"
     options: dict[str, JsonValue] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
@@ -71,16 +85,36 @@ class Line(Record):
 
     arm: str
     trajectory: Trajectory
+    attempt: int = 0
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Arm and task, which name an episode within a run."""
-        return self.arm, self.trajectory.task.id
+    def key(self) -> Key:
+        """Arm, task and attempt, which name an episode within a run."""
+        return self.arm, self.trajectory.task.id, self.attempt
 
 
-def episode_seed(seed: int, task: Task) -> int:
-    """Seed of a task's episode, the same in every arm."""
-    return int(content_hash([seed, task.id], 8), 16) % 2**31
+class Spending(Record):
+    """What a run may use at most; None is no limit. Unknown prices count as nothing.
+
+    Attributes:
+        tokens: Prompt and completion tokens.
+        usd: US dollars.
+    """
+
+    tokens: int | None = Field(default=None, gt=0)
+    usd: float | None = Field(default=None, gt=0)
+
+    def spent(self, lines: Iterable[Line]) -> bool:
+        """Whether a limit is reached."""
+        used = sum((line.trajectory.usage for line in lines), Usage())
+        tokens = self.tokens is not None and used.tokens >= self.tokens
+        return tokens or (self.usd is not None and (used.cost or 0.0) >= self.usd)
+
+
+def episode_seed(seed: int, task: Task, attempt: int = 0) -> int:
+    """Seed of an attempt at a task, the same in every arm."""
+    named = [seed, task.id, attempt] if attempt else [seed, task.id]
+    return int(content_hash(named, 8), 16) % 2**31
 
 
 async def bounded(jobs: Iterable[Job], work: Callable[[Job], Awaitable[None]], limit: int) -> None:
@@ -147,11 +181,11 @@ def _begin(folder: Path, settings: Settings) -> None:
 
 
 def read_lines(folder: Path) -> list[Line]:
-    """Finished episodes of a run, the latest of each arm and task; cut-off lines are skipped."""
+    """Finished episodes of a run, the latest of each attempt; cut-off lines are skipped."""
     path = folder / "episodes.jsonl"
     if not path.exists():
         return []
-    found: dict[tuple[str, str], Line] = {}
+    found: dict[Key, Line] = {}
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = Line.model_validate_json(text)
@@ -165,9 +199,11 @@ class _Writer:
     """Appends whole lines to a file that may end in a cut-off one."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab")
+        self._file = path.open("ab+")
         if self._file.tell():
-            self._file.write(b"\n")
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")
 
     def append(self, line: Line) -> None:
         self._file.write(line.model_dump_json().encode() + b"\n")
@@ -185,32 +221,46 @@ async def run(
     folder: Path,
     concurrency: int = 8,
     on_episode: Callable[[Line], None] | None = None,
+    limit: Spending | None = None,
 ) -> list[Line]:
     """Run every arm on every task, except for the episodes that the folder already holds.
 
     Episodes whose score is unknown are run again. An error of the infrastructure under all
-    episodes, such as a model server that is gone, is raised; finished episodes stay.
+    episodes, such as a model server that is gone, is raised; finished episodes stay. A limit that is
+    reached lets the episodes in flight end and begins no other; a later call goes on from there.
 
     Args:
         settings: What is measured; an earlier part of the run must have had the same.
         tasks: Every arm runs each of them.
-        solvers: How each arm of the settings solves a task.
+        solvers: How an arm solves a task; arms of the settings without one are left for a later call.
         folder: Where the run lives.
         concurrency: Episodes at the same time.
         on_episode: Told of each episode as it finishes.
+        limit: What the run may use, with what earlier parts of it have used.
 
     Returns:
-        All episodes in the order of the settings' arms and of the tasks.
+        The episodes in the order of the settings' arms, of the tasks and of the attempts: all of
+        them, unless a limit was reached or an arm was left for later.
     """
     _begin(folder, settings)
-    done = {x.key: x for x in read_lines(folder) if x.trajectory.score.status != Status.UNKNOWN}
-    missing = [(a, t) for a in settings.arms for t in tasks if (a, t.id) not in done]
+    wanted = [
+        (arm, task, k) for arm in settings.arms for task in tasks for k in range(settings.attempts)
+    ]
+    found = read_lines(folder)
+    done = {x.key: x for x in found if x.trajectory.score.status != Status.UNKNOWN}
+    missing = [(a, t, k) for a, t, k in wanted if a in solvers and (a, t.id, k) not in done]
+    if limit is not None:
+        # Task by task, so that what a limit cuts short can still be compared in pairs.
+        place = {task.id: i for i, task in enumerate(tasks)}
+        missing.sort(key=lambda job: place[job[1].id])
     writer = _Writer(folder / "episodes.jsonl")
 
-    async def work(job: tuple[str, Task]) -> None:
-        arm, task = job
-        trajectory = await solvers[arm](task, episode_seed(settings.seed, task))
-        line = Line(arm=arm, trajectory=trajectory)
+    async def work(job: tuple[str, Task, int]) -> None:
+        arm, task, attempt = job
+        if limit is not None and limit.spent(done.values()):
+            return
+        trajectory = await solvers[arm](task, episode_seed(settings.seed, task, attempt))
+        line = Line(arm=arm, trajectory=trajectory, attempt=attempt)
         writer.append(line)
         done[line.key] = line
         if on_episode:
@@ -220,4 +270,4 @@ async def run(
         await bounded(missing, work, concurrency)
     finally:
         writer.close()
-    return [done[arm, task.id] for arm in settings.arms for task in tasks]
+    return [done[a, t.id, k] for a, t, k in wanted if (a, t.id, k) in done]

@@ -2,20 +2,22 @@
 
 What could not be measured is absent, never zero: an arm's success is over its known episodes, and
 `unknown` says how many are missing. In paired differences an unknown counts against the second
-arm, and `bounds` say what the difference could have been.
+arm, and `bounds` say what the difference could have been. Several attempts at a task are one
+cluster: they never count as several tasks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from benchmarks.metrics import attempts_figures
 from benchmarks.runner import Line, Settings
-from instar.stats import paired, wilson
+from instar.stats import holm, mean_interval, paired, wilson
 from instar.types import Status, Trajectory
 
-__all__ = ["arm_figures", "pairs", "paired_figures", "success", "summarise"]
+__all__ = ["arm_figures", "compared", "pairs", "success", "summarise"]
 
 _PLACEBO = {"memory": "placebo_memory", "adapter": "placebo_adapter"}
 
@@ -34,21 +36,43 @@ def _mean(values: Sequence[float]) -> float | None:
 def arm_figures(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
     """Success with its interval, and what it cost, as means over episodes."""
     known = [t for t in trajectories if success(t) is not None]
-    passed = sum(t.score.status == Status.PASS for t in known)
-    interval = wilson(passed, len(known)) if known else None
     recovered = [t.score.metrics["recovered"] for t in known if "recovered" in t.score.metrics]
+    clean = [t for t in known if t.score.status == Status.PASS]
     return {
-        "success": passed / len(known) if known else None,
-        "interval": [interval.low, interval.high] if interval else None,
+        "success": len(clean) / len(known) if known else None,
+        "interval": _interval(known),
         "recovered": _mean(recovered),
         "unknown": len(trajectories) - len(known),
         "steps": _mean([len(t.steps) for t in known]),
         "calls": _mean([t.usage.calls for t in known]),
         "tokens": _mean([t.usage.tokens for t in known]),
         "seconds": _mean([t.seconds for t in known]),
+        "cost": _mean([t.usage.cost for t in known if t.usage.cost is not None]),
         "n": len(trajectories),
+        "steps_per_success": _mean([len(t.steps) for t in clean]),
+        "tokens_per_success": _mean([t.usage.tokens for t in clean]),
+        "value": _mean([t.score.value for t in known if t.score.value is not None]),
         "families": _families(known),
+        **attempts_figures(_by_task(known)),
     }
+
+
+def _by_task(known: Sequence[Trajectory]) -> dict[str, list[bool]]:
+    found: dict[str, list[bool]] = {}
+    for one in known:
+        found.setdefault(one.task.id, []).append(one.score.status == Status.PASS)
+    return found
+
+
+def _interval(known: Sequence[Trajectory]) -> list[float] | None:
+    """Wilson's over tasks; over clusters of attempts where tasks were attempted repeatedly."""
+    if not known:
+        return None
+    by_task = _by_task(known)
+    if len(by_task) == len(known):
+        return list(wilson(sum(map(sum, by_task.values())), len(known)))
+    found = mean_interval([success(t) for t in known], [t.task.id for t in known])
+    return None if found is None else [max(0.0, found.low), min(1.0, found.high)]
 
 
 def _families(known: Sequence[Trajectory]) -> dict[str, list[int]]:
@@ -61,40 +85,76 @@ def _families(known: Sequence[Trajectory]) -> dict[str, list[int]]:
     return dict(sorted(found.items()))
 
 
-def pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
-    """Which arms are compared: all with base, both with its parts, and each with its placebo."""
+def pairs(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Which arms are compared: all with base, both with its parts, and each with its placebo.
+
+    Arms of several models or generations (``MODEL:GENERATION:ARM``) are compared within each, and
+    each arm with the same arm of the first.
+    """
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        prefix, _, arm = label.rpartition(":")
+        groups.setdefault(prefix, []).append(arm)
+    found = [
+        (_label(prefix, a), _label(prefix, b))
+        for prefix, arms in groups.items()
+        for a, b in _pairs(arms)
+    ]
+    (first, arms), *others = groups.items()
+    across = [(_label(first, a), _label(o, a)) for o, theirs in others for a in arms if a in theirs]
+    return found + across
+
+
+def _label(prefix: str, arm: str) -> str:
+    return f"{prefix}:{arm}" if prefix else arm
+
+
+def _pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
     wanted = [("base", a) for a in arms if a != "base"]
     wanted += [(a, "both") for a in ("memory", "adapter")]
     wanted += [(placebo, arm) for arm, placebo in _PLACEBO.items()]
+    wanted += [("best_of_n", a) for a in ("memory", "adapter", "both")]
     return [(a, b) for a, b in wanted if a in arms and b in arms]
 
 
-def paired_figures(a: Sequence[Trajectory], b: Sequence[Trajectory]) -> dict[str, Any] | None:
-    """Difference b minus a over the tasks that both ran; None where they share none."""
-    first = {t.task.id: success(t) for t in a}
-    second = {t.task.id: success(t) for t in b}
+def paired_figures(a: Sequence[Line], b: Sequence[Line]) -> dict[str, Any] | None:
+    """Difference b minus a over the attempts that both made; None where they share none."""
+    first, second = ({x.key[1:]: success(x.trajectory) for x in lines} for lines in (a, b))
     common = [k for k in first if k in second]
-    result = paired([first[k] for k in common], [second[k] for k in common])
+    repeated = len({task for task, _ in common}) < len(common)
+    clusters = [task for task, _ in common] if repeated else None
+    result = paired([first[k] for k in common], [second[k] for k in common], clusters)
     if result is None:
         return None
+    both = [(first[k], second[k]) for k in common if None not in (first[k], second[k])]
     return {
         "difference": result.difference,
         "interval": list(result.interval) if result.interval else None,
         "p": result.p,
         "n": result.n,
+        "discordant": _mean([float(x != y) for x, y in both]),
         "unknown": result.unknown,
         "bounds": list(result.bounds) if result.bounds else None,
     }
+
+
+def compared(
+    by_arm: Mapping[str, Sequence[Line]], names: Sequence[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Paired differences of named arms, with p values corrected for their number by Holm."""
+    found = [(a, b, paired_figures(by_arm[a], by_arm[b])) for a, b in names]
+    figures = [{"a": a, "b": b, **f} for a, b, f in found if f]
+    corrected = holm([f["p"] for f in figures])
+    return [f | {"p_holm": p} for f, p in zip(figures, corrected, strict=True)]
 
 
 def summarise(
     settings: Settings, lines: Sequence[Line], leakage: dict[str, object]
 ) -> dict[str, Any]:
     """The summary of a run, as ``instar bench run --json`` prints it."""
-    by_arm: dict[str, list[Trajectory]] = {a: [] for a in settings.arms}
+    by_arm: dict[str, list[Line]] = {a: [] for a in settings.arms}
     for line in lines:
-        by_arm[line.arm].append(line.trajectory)
-    compared = [(a, b, paired_figures(by_arm[a], by_arm[b])) for a, b in pairs(settings.arms)]
+        by_arm[line.arm].append(line)
     return {
         "benchmark": settings.benchmark,
         "namespace": settings.namespace,
@@ -104,8 +164,10 @@ def summarise(
         "seed": settings.seed,
         "protocol": settings.protocol,
         "unit": "task",
-        "arms": {a: arm_figures(t) for a, t in by_arm.items()},
-        "paired": [{"a": a, "b": b, **figures} for a, b, figures in compared if figures],
+        "attempts": settings.attempts,
+        "complete": len(lines) == settings.n * settings.attempts * len(settings.arms),
+        "arms": {a: arm_figures([x.trajectory for x in found]) for a, found in by_arm.items()},
+        "paired": compared(by_arm, pairs(settings.arms)),
         "left_out": settings.left_out,
         "leakage": leakage,
         "run": settings.run,

@@ -29,14 +29,18 @@ def fullest(workspace: Workspace, active: Generation) -> Generation:
     return max(found, key=lambda g: g.seq, default=active)
 
 
-def lacking(workspace: Workspace, generation: Generation, names: Sequence[str]) -> dict[str, str]:
+def lacking(
+    workspace: Workspace, generation: Generation, names: Sequence[str], learns: bool = False
+) -> dict[str, str]:
     """Which arms a generation has not what it takes for, each with the reason.
 
-    Without memory the arm ``memory`` would be the arm ``base`` under another name.
+    Without memory the arm ``memory`` would be the arm ``base`` under another name, unless it
+    ``learns`` while it is measured.
     """
     reasons = {}
     space = workspace.home.namespace
-    if not any(i.namespace == space for i in workspace.store.items(generation.id)):
+    seen = workspace.store.items(generation.id)
+    if not learns and not any(i.namespace == space for i in seen):
         reasons["memory"] = f"{generation.id} remembers nothing of {space}"
     if generation.adapter is None:
         reasons["adapter"] = f"{generation.id} has no adapter"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -21,7 +20,6 @@ from instar._cli_common import (
 )
 
 if TYPE_CHECKING:
-    from instar.benching import Request
     from instar.config import Config
 
 __all__ = ["register"]
@@ -36,20 +34,41 @@ def register(app: typer.Typer) -> None:
     app.add_typer(bench, name="bench")
 
 
+Limit: TypeAlias = Annotated[
+    str | None, typer.Option("--budget", help="What it may use: tokens=100000,usd=2.50")
+]
+
+
 @bench.command("run")
 def run(
     world: Annotated[str, typer.Argument(help="A world; see: instar bench list")],
     arms: Annotated[str, typer.Option(help="Separated by commas.")] = _ARMS,
-    n: Annotated[int, typer.Option("--n", min=1, help="Tasks; every arm runs each once.")] = 60,
+    n: Annotated[int, typer.Option("--n", min=1, help="Tasks; every arm runs each.")] = 60,
+    tasks: Annotated[
+        str | None, typer.Option(help="Only families or ids like this, such as 'refund*'.")
+    ] = None,
     generation: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(help="By default the active one, with an undecided adapter on top of it."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="The model that acts.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="The model that acts; may be given several times.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="frozen: nothing is learnt; stream: scored, then learnt from.")
+    ] = "frozen",
+    attempts: Annotated[
+        int, typer.Option(min=1, help="At each task; from two on they are sampled.")
+    ] = 1,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Episodes at a time.")] = None,
+    budget: Limit = None,
     web_share: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of tasks by the web door.")
     ] = None,
     free: Annotated[bool, typer.Option("--free", help="The same house without rules.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Measure even where the world's check fails.")
+    ] = False,
     resume: Annotated[
         str | None, typer.Option(help="Go on with a run that broke off, as it was begun.")
     ] = None,
@@ -59,40 +78,106 @@ def run(
     option: Options = None,
 ) -> None:
     """Measure arms on held-out tasks with paired seeds."""
-    from instar.benching import Request
-
-    more = [f"world.name={world}"] + ([f"model.name={model}"] if model else [])
+    more = [f"world.name={world}"] + ([f"model.name={model[0]}"] if model else [])
     config = load(workspace, seed, option, *more)
-    wanted = Request(
-        arms=tuple(a.strip() for a in arms.split(",") if a.strip()),
-        n=n,
-        generation=generation,
-        web_share=web_share,
-        free=free,
-        resume=resume,
-    )
-    found = wait_for(_run(config, wanted), f"instar bench run {world} --resume RUN")
-    from instar._cli_evolve import arm_table
+    asked = {
+        "arms": _names(arms),
+        "n": n,
+        "tasks": tasks,
+        "generations": tuple(generation or ()),
+        "models": tuple(model or ()),
+        "protocol": protocol,
+        "attempts": attempts,
+        "concurrency": concurrency,
+        "limit": _spending(budget),
+        "web_share": web_share,
+        "free": free,
+        "force": force,
+        "resume": resume,
+    }
+    found = wait_for(_run(config, asked), f"instar bench run {world} --resume RUN")
+    emit(as_json, found, _told(found))
+    if not found["fairness"]["fair"]:
+        raise typer.Exit(1)
 
-    told = f"{arm_table(found)}\n\nRun {found['run']}: {config.workspace / 'runs' / found['run']}"
-    emit(as_json, found, told)
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(a.strip() for a in text.split(",") if a.strip())
 
 
-async def _run(config: Config, wanted: Request) -> dict[str, Any]:
-    from instar.benching import measure
+def _spending(text: str | None) -> dict[str, str] | None:
+    """The limits of ``--budget``."""
+    from instar.errors import UserError
+
+    if text is None:
+        return None
+    parts = [part.partition("=") for part in _names(text)]
+    if not parts or any(not value or name not in ("tokens", "usd") for name, _, value in parts):
+        raise UserError(f"--budget {text}: type --budget tokens=100000, usd=2.50, or both")
+    return {name: value for name, _, value in parts}
+
+
+async def _run(config: Config, asked: dict[str, Any]) -> dict[str, Any]:
+    from pydantic import ValidationError
+
+    from instar.benching import Request, measure
     from instar.compose import Workspace
+    from instar.errors import UserError
 
+    try:
+        wanted = Request.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "budget" if first["loc"][0] == "limit" else str(first["loc"][0])
+        raise UserError(f"--{name}: {first['msg']}, not {first['input']!r}.") from error
     async with Workspace.open(config) as workspace:
         return await measure(workspace, wanted, progress())
+
+
+def _told(found: dict[str, Any]) -> str:
+    from instar._cli_evolve import arm_table
+
+    lines = [arm_table(found)]
+    if not found["fairness"]["fair"]:
+        lines += ["The arms had not the same chance; do not compare them:"]
+        lines += [f"  {problem}" for problem in found["fairness"]["problems"]]
+    return "\n\n".join([*lines, f"Run {found['run']}: {found['report']}"])
+
+
+@bench.command("report")
+def report(run: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
+    """Write the pages of a run anew, also of one that is not finished."""
+    from instar._bench_runs import rewrite
+
+    found = rewrite(load(workspace, seed, None).workspace, run)
+    emit(as_json, found, f"Report: {found['report']}")
+
+
+@bench.command("compare")
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Two runs or more; the first is the base.")],
+    as_json: AsJson = False,
+    workspace: Folder = None,
+    seed: Seed = None,
+) -> None:
+    """Compare the arms of runs in pairs, over the tasks and seeds that they share."""
+    from instar._bench_runs import compare as compared
+    from instar._cli_evolve import paired_table
+
+    found = compared(load(workspace, seed, None).workspace, runs)
+    emit(as_json, found, paired_table(found["paired"]))
 
 
 @bench.command("list")
 def list_all(as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
     """The worlds there are, and the runs of this workspace."""
     from instar import plugins
+    from instar._bench_runs import listed
 
     worlds = plugins.methods("benchmarks.worlds")
-    runs = _runs(load(workspace, seed, None).workspace)
+    runs, broken = listed(load(workspace, seed, None).workspace)
+    for why in broken:
+        typer.echo(why, err=True)
     told = table(["world", "what"], [[k, v] for k, v in worlds.items()])
     rows = [
         [r["run"], r["benchmark"], r["generation"], str(r["n"]), "yes" if r["finished"] else "no"]
@@ -102,36 +187,13 @@ def list_all(as_json: AsJson = False, workspace: Folder = None, seed: Seed = Non
     emit(as_json, {"worlds": worlds, "runs": runs}, told)
 
 
-def _runs(workspace: Path) -> list[dict[str, Any]]:
-    from benchmarks.runner import read_settings
-    from instar.errors import UserError
-
-    found = []
-    for path in sorted((workspace / "runs").glob("*/settings.json")):
-        try:
-            settings = read_settings(path.parent)
-        except UserError as error:
-            typer.echo(str(error), err=True)
-            continue
-        finished = (path.parent / "summary.json").exists()
-        found.append(settings.model_dump(mode="json") | {"finished": finished})
-    return found
-
-
 @bench.command("show")
 def show(run: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
     """The summary of a run."""
+    from instar._bench_runs import summary
     from instar._cli_evolve import arm_table
-    from instar.errors import UnknownName, UserError
 
-    root = load(workspace, seed, None).workspace
-    names = [r["run"] for r in _runs(root)]
-    if run not in names:
-        raise UnknownName("run", run, names, "See: instar bench list")
-    path = root / "runs" / run / "summary.json"
-    if not path.exists():
-        raise UserError(f"Run {run} is not finished. Go on with it: --resume {run}")
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = summary(load(workspace, seed, None).workspace, run)
     emit(as_json, found, arm_table(found))
 
 
@@ -153,6 +215,6 @@ def health(
 
 
 async def _health(config: Config, n: int) -> dict[str, Any]:
-    from instar.benching import examine
+    from instar._bench_checks import examine
 
     return await examine(config, n)

@@ -116,23 +116,32 @@ def arm_table(measured: dict[str, Any]) -> str:
         [name.replace("_", " "), _share(f["success"]), _span(f["interval"]), _number(f["steps"])]
         for name, f in measured["arms"].items()
     ]
-    pairs = [
+    head = f"{measured['benchmark']}, {measured['n']} tasks, generation {measured['generation']}"
+    blocks = [head, table(["arm", "clean", "95 %", "steps"], arms)]
+    if measured["paired"]:
+        blocks.append(paired_table(measured["paired"]))
+    if measured.get("baselines"):
+        rates = [f"{k.replace('_', ' ')} {_share(v)}" for k, v in measured["baselines"].items()]
+        blocks.append(f"Scripted agents: {', '.join(rates)}.")
+    blocks += [f"Not measured: {a}, as {why}." for a, why in measured.get("left_out", {}).items()]
+    leakage = measured.get("leakage") or {}
+    blocks.append(f"Leakage: {'none found' if leakage.get('clean') else 'see the report'}")
+    return "\n\n".join(blocks)
+
+
+def paired_table(found: list[dict[str, Any]]) -> str:
+    """Paired differences; p after Holm's correction for their number."""
+    rows = [
         [
             f"{p['b']} - {p['a']}".replace("_", " "),
             f"{100 * p['difference']:+.1f}",
             _span(p["interval"], signed=True),
             f"{p['p']:.4f}",
+            f"{p['p_holm']:.4f}" if "p_holm" in p else "",
         ]
-        for p in measured["paired"]
+        for p in found
     ]
-    head = f"{measured['benchmark']}, {measured['n']} tasks, generation {measured['generation']}"
-    blocks = [head, table(["arm", "clean", "95 %", "steps"], arms)]
-    if pairs:
-        blocks.append(table(["difference", "points", "95 %", "p"], pairs))
-    blocks += [f"Not measured: {a}, as {why}." for a, why in measured.get("left_out", {}).items()]
-    leakage = measured.get("leakage") or {}
-    blocks.append(f"Leakage: {'none found' if leakage.get('clean') else 'see the report'}")
-    return "\n\n".join(blocks)
+    return table(["difference", "points", "95 %", "p", "Holm"], rows, "Nothing in common.")
 
 
 def _share(value: float | None) -> str:

@@ -26,7 +26,7 @@ from instar.types import (
     content_hash,
 )
 
-__all__ = ["curate", "practise", "reflect", "start", "train"]
+__all__ = ["curate", "distil", "practise", "reflect", "start", "train"]
 
 _LOG = 1_000_000
 
@@ -99,7 +99,7 @@ async def reflect(loop: Loop, key: str, state: State) -> Output:
     written = 0
     with loop.progress.stage(key):
         for name in loop.config.memory.distill:
-            written += _distil(loop, f"{key}/{name}", name, lived, candidate)
+            written += distil(loop, f"{key}/{name}", name, lived, candidate, "g")
     return Output({"memory": candidate}, {"changes": written, "read": len(lived)})
 
 
@@ -114,14 +114,28 @@ def _lived(loop: Loop, key: str, state: State) -> list[Trajectory]:
     return [found for stage in rounds for found in loop.store.trajectories(stage=stage)]
 
 
-def _distil(loop: Loop, key: str, name: str, lived: Sequence[Trajectory], candidate: str) -> int:
-    """Ask one distiller; the changes are kept before they are made, so both happen once."""
+def distil(
+    loop: Loop, key: str, name: str, lived: Sequence[Trajectory], candidate: str, before: str
+) -> int:
+    """Ask one distiller; the changes are kept before they are made, so both happen once.
+
+    Args:
+        loop: Where they are kept.
+        key: Names this reflection.
+        name: The distiller.
+        lived: What it reads.
+        candidate: The generation that it writes in.
+        before: Prefix of the keys of earlier reflections, whose state it goes on from.
+
+    Returns:
+        The number of changes.
+    """
     plan = loop.store.stage(key)
     if plan is None:
         distiller: Distiller = build("memory.distill", name, loop.config)
-        before = _last_state(loop, name)
-        if before:
-            distiller.load_state_dict(before)
+        earlier = _last_state(loop, name, before)
+        if earlier:
+            distiller.load_state_dict(earlier)
         ops = distiller.distill(lived, loop.store.items(candidate))
         plan = {"ops": [op.model_dump(mode="json") for op in ops], "state": distiller.state_dict()}
         loop.store.finish_stage(key, plan)
@@ -131,9 +145,11 @@ def _distil(loop: Loop, key: str, name: str, lived: Sequence[Trajectory], candid
     return len(ops)
 
 
-def _last_state(loop: Loop, name: str) -> dict[str, Any]:
+def _last_state(loop: Loop, name: str, prefix: str) -> dict[str, Any]:
     """State of a distiller after its latest reflection."""
-    found = [v for k, v in loop.store.stages("g").items() if k.endswith(f"/{name}") and "ops" in v]
+    found = [
+        v for k, v in loop.store.stages(prefix).items() if k.endswith(f"/{name}") and "ops" in v
+    ]
     return dict(found[-1]["state"]) if found else {}
 
 

@@ -1,47 +1,98 @@
-"""What ``instar bench run`` does: arms of a generation on held-out tasks, in a folder of its own.
+"""What ``instar bench run`` does: arms of generations under models on the same held-out tasks.
 
-The placebo adapter is made when it is first asked for: by the same curator and trainer, from the
-verified successes in the foreign house alone.
+A run lives in a folder of its own and can be broken off anywhere. It begins with what it will cost
+and what it can show, and ends with figures, a report, and whether the arms had the same chance.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
-from benchmarks import runner
-from benchmarks.runner import Line, Settings, write_json
+from pydantic import Field
+
+from benchmarks import fairness, run_page, runner, transcripts
+from benchmarks.fairness import Limits
+from benchmarks.forecast import forecast
+from benchmarks.runner import Line, Settings, Spending, write_json
 from benchmarks.summary import summarise
-from instar._arms import fullest, lacking
+from instar import _bench_checks as checks
+from instar._arms import fullest
 from instar._loop import Loop
 from instar._methods import build
+from instar._placebo import placebo_adapter
 from instar._reporting import leakage
-from instar._stages import describe, start, train_adapter
+from instar._stages import start
+from instar._streaming import Stream
+from instar._subjects import Subject, subjects
 from instar.compose import ARMS, Workspace
-from instar.config import Config
-from instar.contracts import World
+from instar.contracts import Solve, World
 from instar.errors import UnknownName, UserError
 from instar.progress import Progress
-from instar.types import Generation, Record, Split
+from instar.types import Generation, Record, Split, Task, Trajectory
 
-__all__ = ["Request", "examine", "measure"]
+__all__ = ["Request", "measure"]
+
+_GUARD = frozenset({"same_task"})
+_LEARNING = frozenset({"memory", "both"})
+_BEST = "best_of_n"
+_FEWEST = 2
 
 
 class Request(Record):
     """What to measure.
 
     Attributes:
-        generation: Id; by default the active one with what is undecided on top of it.
+        n: Tasks.
+        tasks: Pattern of the families or ids to choose from.
+        models: Names; by default the model of the settings.
+        generations: Ids; by default the active one with what is undecided on top of it.
+        protocol: ``frozen``, or ``stream``: arms with memory learn from each episode once it is scored.
+        attempts: Times that each arm runs each task; from two on they are sampled.
+        concurrency: Episodes at the same time; by default as in practise.
+        limit: What the run may use.
         web_share: Share of tasks by the web door; as in practise by default.
         free: The same house without rules.
+        force: Measure in a world that is not fit.
         resume: Name of a run to go on with.
     """
 
     arms: tuple[str, ...] = ("base", "memory", "adapter", "both")
-    n: int = 60
-    generation: str | None = None
+    n: int = Field(default=60, ge=1)
+    tasks: str | None = None
+    models: tuple[str, ...] = ()
+    generations: tuple[str, ...] = ()
+    protocol: Literal["frozen", "stream"] = "frozen"
+    attempts: int = Field(default=1, ge=1)
+    concurrency: int | None = Field(default=None, ge=1)
+    limit: Spending | None = None
     web_share: float | None = None
     free: bool = False
+    force: bool = False
     resume: str | None = None
+
+
+_SHAPE = frozenset(
+    ("arms", "tasks", "models", "generations", "web_share", "free", "force", "attempts", "protocol")
+)
+"""Fields of a request that shape what a run measures, and that resuming it takes from the run."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A run as it is going to be made."""
+
+    wanted: Request
+    settings: Settings
+    folder: Path
+    world: World
+    tasks: Sequence[Task]
+    subjects: Sequence[Subject]
+    limits: Limits
+    problems: Sequence[str]
 
 
 async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> dict[str, Any]:
@@ -49,52 +100,160 @@ async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> 
 
     Raises:
         UnknownName: No such arm, generation or run.
-        UserError: An arm that cannot be measured here.
+        UserError: An arm or number of tasks that cannot be measured here, or an unfit world.
     """
     if wanted.resume is not None:
-        wanted = _resumed(workspace, wanted.resume)
+        wanted = _resumed(workspace, wanted)
     for name in wanted.arms:
         if name not in ARMS:
             raise UnknownName("arm", name, ARMS)
     loop = Loop(workspace, progress)
-    generation = await _generation(loop, wanted.generation)
-    world = workspace.world(free=wanted.free, web_share=wanted.web_share)
-    tasks = world.tasks(Split.HELD_OUT, wanted.n, workspace.config.seed)
-    missing = lacking(workspace, generation, wanted.arms)
-    for name, why in missing.items():
-        progress.say(f"Arm {name} is left out: {why}.")
-    wanted = wanted.model_copy(update={"arms": tuple(a for a in wanted.arms if a not in missing)})
-    if not wanted.arms:
-        raise UserError("None of these arms can be measured. Try: --arms base")
-    settings = _settings(workspace, wanted, generation, world, len(tasks), missing)
-    placebo = None
-    if "placebo_adapter" in wanted.arms:
-        placebo = await _placebo(loop, generation)
-    solvers = {
-        name: workspace.solver(workspace.arm(name, generation, placebo), world, "bench", arm=name)
-        for name in wanted.arms
+    plan = await _plan(loop, wanted)
+    written = loop.store.memory_changes()
+    lines = await _run(loop, plan)
+    found = leakage(workspace, plan.tasks, plan.subjects[0].generation)
+    written = loop.store.memory_changes() - written
+    sources = checks.sources_of(loop.store)
+    fair = fairness.examine(plan.settings, lines, plan.limits, sources, written)
+    summary = summarise(plan.settings, lines, found) | {
+        "fairness": fair.model_dump(mode="json"),
+        "health": list(plan.problems),
+        "baselines": await checks.baselines(workspace, plan.settings, plan.wanted.free),
     }
-    folder = workspace.path / "runs" / settings.run
-    progress.say(f"Run {settings.run}; if it breaks off, type: --resume {settings.run}")
-    total = len(tasks) * len(solvers)
-    with progress.stage(f"bench {settings.run}", total) as tally:
+    write_json(plan.folder / "summary.json", summary)
+    transcripts.write(plan.folder / "trajectories.jsonl", lines)
+    files = run_page.write(plan.folder, plan.settings, summary, lines)
+    if not summary["complete"]:
+        progress.say(
+            f"The budget is spent. To go on: --resume {plan.settings.run}, and a larger one"
+        )
+    return summary | {"report": str(files.html)}
 
-        def count(line: Line) -> None:
+
+async def _plan(loop: Loop, wanted: Request) -> _Plan:
+    workspace, config = loop.workspace, loop.config
+    problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
+    generations = await _generations(loop, wanted.generations)
+    world = workspace.world(free=wanted.free, web_share=wanted.web_share)
+    tasks = checks.choose(world, Split.HELD_OUT, wanted.n, config.seed, wanted.tasks)
+    models = wanted.models or (config.model.name,)
+    learns = wanted.protocol == "stream"
+    found, missing = subjects(workspace, models, generations, wanted.arms, learns)
+    for label, why in missing.items():
+        loop.progress.say(f"Arm {label} is left out: {why}.")
+    if not found:
+        raise UserError("None of these arms can be measured. Try: --arms base")
+    name = wanted.resume or f"bench{loop.store.counter('bench')}"
+    settings = Settings(
+        run=name,
+        benchmark=world.id,
+        namespace=world.namespace,
+        generation=", ".join(g.id for g in generations),
+        model=", ".join(models),
+        n=len(tasks),
+        seed=config.seed,
+        arms=tuple(s.label for s in found),
+        attempts=wanted.attempts,
+        protocol=wanted.protocol,
+        options=wanted.model_dump(mode="json", include=set(_SHAPE)),
+        left_out=missing,
+    )
+    limits = Limits(steps=config.agent.max_steps, tokens=config.agent.max_tokens)
+    folder = workspace.path / "runs" / name
+    return _Plan(wanted, settings, folder, world, tasks, found, limits, problems)
+
+
+async def _run(loop: Loop, plan: _Plan) -> list[Line]:
+    """All episodes; the stream's one after the other, and the best of n when all others are known."""
+    settings, before = plan.settings, runner.read_lines(plan.folder)
+    total = settings.n * settings.attempts * len(settings.arms)
+    past = checks.past(plan.folder.parent, settings)
+    cost = forecast(total - len(before), settings.n, plan.limits, past)
+    loop.progress.say(f"Run {settings.run}: {cost.sentence}")
+    loop.progress.say(f"If it breaks off, type: --resume {settings.run}")
+    streams = _streams(loop, plan)
+    solvers = {s.label: await _solver(loop, plan, s, streams.get(s.label)) for s in plan.subjects}
+    with loop.progress.stage(f"bench {settings.run}", total) as tally:
+        for line in before:
             tally.add(line.trajectory.score.status)
 
-        for line in runner.read_lines(folder):
-            count(line)
-        limit = workspace.config.practise.concurrency
-        lines = await runner.run(settings, tasks, solvers, folder, limit, count)
-    summary = summarise(settings, lines, leakage(workspace, tasks, generation))
-    write_json(folder / "summary.json", summary)
-    return summary
+        def done(line: Line) -> None:
+            tally.add(line.trajectory.score.status)
+            if line.arm in streams:
+                streams[line.arm].learn(line)
+
+        async def part(chosen: Sequence[Subject], at_once: int) -> list[Line]:
+            labels = {s.label for s in chosen}
+            return await runner.run(
+                settings,
+                plan.tasks,
+                {k: v for k, v in solvers.items() if k in labels},
+                plan.folder,
+                at_once,
+                done,
+                plan.wanted.limit,
+            )
+
+        limit = plan.wanted.concurrency or loop.config.practise.concurrency
+        lines: list[Line] = []
+        for subject in (s for s in plan.subjects if s.label in streams):
+            streams[subject.label].catch_up([x for x in before if x.arm == subject.label])
+            lines = await part([subject], 1)
+        lines = await part(
+            [s for s in plan.subjects if s.label not in streams and s.arm != _BEST], limit
+        )
+        best = [s for s in plan.subjects if s.arm == _BEST]
+        if best:
+            solvers |= {s.label: _best(loop, solvers[s.label], lines) for s in best}
+            lines = await part(best, limit)
+    return lines
 
 
-async def _generation(loop: Loop, id: str | None) -> Generation:
-    """The generation asked for; a fresh workspace gets the one that has learnt nothing."""
-    if id is not None:
-        return loop.store.generation(id)
+async def _solver(loop: Loop, plan: _Plan, subject: Subject, stream: Stream | None) -> Solve:
+    serving = subject.serving
+    if subject.arm == "placebo_adapter":
+        made = await placebo_adapter(loop, subject.generation)
+        serving = serving.model_copy(update={"adapter": made})
+    if stream is not None:
+        update = {"memory": stream.generation.id, "generation": stream.generation.id}
+        serving = serving.model_copy(update=update)
+    sampled = plan.wanted.attempts > 1 or subject.arm == _BEST
+    return loop.workspace.solver(
+        serving, plan.world, "bench", arm=subject.label, sampled=sampled, guard=_GUARD
+    )
+
+
+def _streams(loop: Loop, plan: _Plan) -> dict[str, Stream]:
+    if plan.settings.protocol != "stream":
+        return {}
+    return {
+        s.label: Stream(loop, plan.settings.run, s.label, s.generation)
+        for s in plan.subjects
+        if s.arm in _LEARNING
+    }
+
+
+def _best(loop: Loop, attempt: Solve, lines: Sequence[Line]) -> Solve:
+    """As many attempts as the dearest other arm could pay with its calls, and at least two."""
+    calls: dict[str, list[int]] = {}
+    for line in lines:
+        calls.setdefault(line.arm, []).append(line.trajectory.usage.calls)
+    means = {arm: sum(c) / len(c) for arm, c in calls.items()}
+    base = next((m for arm, m in means.items() if arm.endswith("base") and m), None)
+    n = math.ceil(max(means.values()) / base) if base else _FEWEST
+    scaler = build("agent.scale", _BEST, loop.config, n=max(_FEWEST, n))
+
+    async def solve(task: Task, seed: int) -> Trajectory:
+        found: Trajectory = await scaler.solve(attempt, task, seed)
+        return found
+
+    return solve
+
+
+async def _generations(loop: Loop, ids: Sequence[str]) -> list[Generation]:
+    """The generations asked for; a fresh workspace gets the one that has learnt nothing."""
+    if ids:
+        return [loop.store.generation(id) for id in ids]
     active = loop.store.active()
     if active is None:
         made = await start(loop, "", {})
@@ -105,92 +264,18 @@ async def _generation(loop: Loop, id: str | None) -> Generation:
             f"Measured is {found.id}: the active {active.id} with an adapter on top that the gate "
             f"has not decided on. For the active one alone: --generation {active.id}"
         )
-    return found
+    return [found]
 
 
-def _resumed(workspace: Workspace, run: str) -> Request:
-    """What an earlier run was asked to measure."""
+def _resumed(workspace: Workspace, wanted: Request) -> Request:
+    """What an earlier run was asked to measure, with the limits of today."""
     root = workspace.path / "runs"
     folders = [p.parent.name for p in root.glob("*/settings.json")]
-    if run not in folders:
-        raise UnknownName("run", run, folders, "See: instar bench list")
-    before = runner.read_settings(root / run)
-    shape: dict[str, Any] = dict(before.options)
-    asked = (*before.arms, *before.left_out)
-    return Request(arms=asked, n=before.n, generation=before.generation, resume=run, **shape)
-
-
-def _settings(
-    workspace: Workspace,
-    wanted: Request,
-    generation: Generation,
-    world: World,
-    n: int,
-    missing: dict[str, str],
-) -> Settings:
-    name = wanted.resume or f"bench{workspace.store.counter('bench')}"
-    return Settings(
-        run=name,
-        benchmark=world.id,
-        namespace=world.namespace,
-        generation=generation.id,
-        model=workspace.config.model.name,
-        n=n,
-        seed=workspace.config.seed,
-        arms=wanted.arms,
-        options={"web_share": wanted.web_share, "free": wanted.free},
-        left_out=missing,
+    if wanted.resume not in folders:
+        raise UnknownName("run", str(wanted.resume), folders, "See: instar bench list")
+    before = runner.read_settings(root / wanted.resume)
+    shape = {k: v for k, v in before.options.items() if k in _SHAPE}
+    return Request.model_validate(
+        {"n": before.n, "concurrency": wanted.concurrency, "limit": wanted.limit}
+        | {"resume": wanted.resume, "arms": before.arms, **shape}
     )
-
-
-async def _placebo(loop: Loop, generation: Generation) -> str:
-    """The adapter that learnt elsewhere what this generation's adapter could have learnt here."""
-    foreign = loop.workspace.foreign
-    if foreign is None:
-        raise UserError("This world has no foreign house: leave out placebo_adapter.")
-    if loop.config.train.trainer == "off" or loop.workspace.models.folder is None:
-        raise UserError("Nothing is trained with these settings: leave out placebo_adapter.")
-    key = f"placebo/{generation.id}"
-    kept = loop.store.stage(key)
-    if kept is None:
-        kept = await _train_placebo(loop, key, generation, foreign.namespace)
-    return str(kept["adapter"])
-
-
-async def _train_placebo(
-    loop: Loop, key: str, generation: Generation, namespace: str
-) -> dict[str, Any]:
-    curator = build("finetune.curate", loop.config.train.curator, loop.config, home=namespace)
-    turns = {g.seq for g in map(loop.store.generation, loop.store.ancestry(generation.id))}
-    lived = [
-        t
-        for turn in sorted(turns)
-        for i in (1, 2)
-        for t in loop.store.trajectories(stage=f"g{turn}/practise_{i}", namespace=namespace)
-    ]
-    found = curator.curate(lived)
-    if not found.rows:
-        raise UserError(
-            f"No verified success in {namespace} to train a placebo on: leave out placebo_adapter."
-        )
-    found.save(loop.workspace.path / "datasets" / found.hash)
-    adapter = await train_adapter(loop, key, found.hash, None)
-    value = {**describe(found), "adapter": adapter}
-    loop.store.finish_stage(key, value)
-    return value
-
-
-async def examine(config: Config, n: int) -> dict[str, Any]:
-    """Check a world: what ``instar bench health`` prints."""
-    from benchmarks.health import check
-
-    house = config.seed if config.world.house is None else config.world.house
-    settings = {"house": house, "web_share": 0.0}
-    world: World = build("benchmarks.worlds", config.world.name, config, **settings)
-    try:
-        report = await check(world, world.tasks(Split.PRACTISE, n, config.seed))
-    finally:
-        close = getattr(world, "close", None)
-        if close is not None:
-            await close()
-    return report.model_dump(mode="json") | {"healthy": report.healthy}

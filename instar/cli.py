@@ -11,7 +11,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from instar import _cli_bench, _cli_evolve, _cli_memory, _cli_other, _cli_pocket
+from instar import _cli_ablate, _cli_bench, _cli_evolve, _cli_memory, _cli_other, _cli_pocket
 from instar.errors import InstarError, UserError
 
 __all__ = ["app", "main"]
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 _cli_evolve.register(app)
 _cli_bench.register(app)
+_cli_ablate.register(app)
 _cli_memory.register(app)
 _cli_other.register(app)
 _cli_pocket.register(app)

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from instar._methods import build
 from instar._models import Models
+from instar._serving import ARMS, FOREIGN, Serving, arm
 from instar.config import Config
 from instar.contracts import Recall, Solve, World
-from instar.errors import EpisodeFault, UnknownName, UserError
+from instar.errors import EpisodeFault
 from instar.store import Store
 from instar.types import (
     Generation,
     Recalled,
-    Record,
     Sampling,
     Score,
     Status,
@@ -46,34 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ARMS", "FOREIGN", "Serving", "Workspace"]
 
-ARMS = ("base", "memory", "adapter", "both", "placebo_memory", "placebo_adapter")
-"""Arms of an evaluation, in the order in which they are shown."""
-
-FOREIGN = 100_000
-"""How far the number of the foreign house lies from that of the house at home."""
-
-
-class Serving(Record):
-    """What answers a task.
-
-    Attributes:
-        generation: Stamped on every trajectory.
-        memory: Generation whose memories are seen; None serves without memory.
-        adapter: Name of the adapter; None serves the base model.
-        namespace: Whose memories are recalled instead of the task's own, for the placebo.
-    """
-
-    generation: str
-    memory: str | None = None
-    adapter: str | None = None
-    namespace: str | None = None
-
-    @classmethod
-    def of(cls, generation: Generation) -> Serving:
-        """A generation as it serves."""
-        memory = generation.id if generation.memory else None
-        return cls(generation=generation.id, memory=memory, adapter=generation.adapter)
-
 
 class Workspace:
     """An open workspace: the store, and everything that is made of it and of the settings.
@@ -87,6 +59,7 @@ class Workspace:
         self.config, self.store = config, store
         self.path: Path = config.workspace
         self.models = Models(config.model)
+        self._others: dict[str, Models] = {}
         self._worlds: dict[tuple[int | None, bool, float], World] = {}
 
     @classmethod
@@ -115,7 +88,8 @@ class Workspace:
         """Close worlds, model and store, whatever fails on the way."""
         async with AsyncExitStack() as stack:
             stack.callback(self.store.close)
-            stack.push_async_callback(self.models.close)
+            for models in (self.models, *self._others.values()):
+                stack.push_async_callback(models.close)
             if "bank" in self.__dict__:
                 stack.callback(self.bank.close)
             for world in self._worlds.values():
@@ -141,6 +115,14 @@ class Workspace:
         from finetune.registry import Registry
 
         return Registry(self.path / "adapters", self.store)
+
+    def model(self, name: str | None = None) -> Models:
+        """The model of the settings, or another one with all else as set, made once."""
+        if name is None or name == self.models.name:
+            return self.models
+        if name not in self._others:
+            self._others[name] = Models(self.config.model.model_copy(update={"name": name}))
+        return self._others[name]
 
     # Worlds
 
@@ -184,48 +166,38 @@ class Workspace:
     # Episodes
 
     def arm(self, name: str, generation: Generation, placebo: str | None = None) -> Serving:
-        """What an arm of an evaluation serves.
+        """What an arm of an evaluation serves; see `instar._serving.arm`."""
+        foreign = self.foreign.namespace if self.foreign else None
+        return arm(name, generation, foreign, placebo)
 
-        Args:
-            name: One of `ARMS`.
-            generation: The generation measured.
-            placebo: Name of the adapter that was trained elsewhere.
-
-        Raises:
-            UnknownName: There is no such arm.
-            UserError: The world has no foreign house for a placebo.
-        """
-        if name not in ARMS:
-            raise UnknownName("arm", name, ARMS)
-        whole = Serving.of(generation)
-        bare = Serving(generation=generation.id)
-        if name == "placebo_memory":
-            if self.foreign is None:
-                raise UserError(f"{self.home.id} has no foreign house: leave out {name}.")
-            return bare.model_copy(
-                update={"memory": whole.memory, "namespace": self.foreign.namespace}
-            )
-        return {
-            "base": bare,
-            "memory": bare.model_copy(update={"memory": whole.memory}),
-            "adapter": bare.model_copy(update={"adapter": whole.adapter}),
-            "both": whole,
-            "placebo_adapter": bare.model_copy(update={"adapter": placebo}),
-        }[name]
-
-    def _recall(self, serving: Serving) -> Recall | None:
+    def _recall(self, serving: Serving, guard: frozenset[str]) -> Recall | None:
         as_of = serving.memory
         if as_of is None:
             return None
         bank, namespaces = self.bank, [serving.namespace] if serving.namespace else None
 
         async def recall(task: Task, tools: Sequence[ToolSpec], seed: int) -> list[Recalled]:
-            return await bank.recall(task, tools, as_of=as_of, seed=seed, namespaces=namespaces)
+            return await bank.recall(
+                task, tools, as_of=as_of, seed=seed, namespaces=namespaces, guard=guard
+            )
 
         return recall
 
-    def agent(self, serving: Serving, sampling: Sampling, **parts: Any) -> Agent:
-        """The agent as a generation has it; ``parts`` go to `agent.graph.Agent`."""
+    def agent(
+        self,
+        serving: Serving,
+        sampling: Sampling,
+        guard: frozenset[str] = frozenset(),
+        **parts: Any,
+    ) -> Agent:
+        """The agent as a generation has it.
+
+        Args:
+            serving: What answers.
+            sampling: How to decode.
+            guard: Options of `memory.bank.GUARDS`.
+            parts: Go to `agent.graph.Agent`.
+        """
         from agent.budget import Budget
         from agent.graph import Agent
         from agent.prompts import load_prompts
@@ -234,9 +206,10 @@ class Workspace:
         limits = self.config.agent
         budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, loop=limits.loop)
         return Agent(
-            self.models.client(folder),
+            self.model(serving.model).client(folder),
             load_prompts(limits.prompts),
-            **{"recall": self._recall(serving), "budget": budget, "sampling": sampling, **parts},
+            recall=self._recall(serving, guard),
+            **{"budget": budget, "sampling": sampling, **parts},
         )
 
     def sampling(self, sampled: bool) -> Sampling:
@@ -246,7 +219,13 @@ class Workspace:
         return Sampling(temperature=heat, max_tokens=model.max_tokens)
 
     def solver(
-        self, serving: Serving, world: World, purpose: str, arm: str = "", sampled: bool = False
+        self,
+        serving: Serving,
+        world: World,
+        purpose: str,
+        arm: str = "",
+        sampled: bool = False,
+        guard: frozenset[str] = frozenset(),
     ) -> Solve:
         """How to attempt a task of a world: open it, let the agent work, score and close it.
 
@@ -256,8 +235,9 @@ class Workspace:
             purpose: What the episodes are run for.
             arm: Arm of an evaluation.
             sampled: Whether to sample; the default is greedy.
+            guard: What recall leaves out, for evaluation; options of `memory.bank.GUARDS`.
         """
-        agent = self.agent(serving, self.sampling(sampled))
+        agent = self.agent(serving, self.sampling(sampled), guard)
 
         async def solve(task: Task, seed: int) -> Trajectory:
             try:
@@ -291,7 +271,7 @@ class Workspace:
             adapter=serving.adapter,
             purpose=purpose,
             arm=arm,
-            model=self.models.name,
+            model=self.model(serving.model).name,
             provider="",
             prompts=load_prompts(self.config.agent.prompts),
             stop=StopReason.FAULT,

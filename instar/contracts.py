@@ -39,6 +39,7 @@ __all__ = [
     "Proposer",
     "ProposalContext",
     "Recall",
+    "Scaler",
     "Selector",
     "Solve",
     "Stateful",
@@ -209,6 +210,15 @@ class Verifier(Protocol):
 
     async def score(self, task: Task, trajectories: Sequence[Trajectory]) -> list[Score]:
         """One score a trajectory; what cannot be judged is unknown."""
+        ...
+
+
+@runtime_checkable
+class Scaler(Protocol):
+    """A test-time strategy: several attempts at a task, one answer."""
+
+    async def solve(self, attempt: Solve, task: Task, seed: int) -> Trajectory:
+        """One trajectory, with the model calls, tokens and time of every attempt that was made."""
         ...
 
 

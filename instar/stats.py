@@ -16,7 +16,16 @@ from typing import Any, NamedTuple
 
 from instar.types import Record
 
-__all__ = ["Interval", "Paired", "mcnemar", "mean_interval", "paired", "wilson"]
+__all__ = [
+    "Interval",
+    "Paired",
+    "detectable",
+    "holm",
+    "mcnemar",
+    "mean_interval",
+    "paired",
+    "wilson",
+]
 
 _DRAWS = 4_000
 _FEW_CLUSTERS = 30
@@ -72,6 +81,44 @@ def mcnemar(n01: int, n10: int) -> float:
     if n01 + n10 == 0:
         return 1.0
     return float(binomtest(n01, n01 + n10, 0.5).pvalue)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: p values adjusted for having looked at all of them (Holm 1979)."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    adjusted, highest = [0.0] * len(values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def detectable(n: int, discordant: float, level: float = 0.95, power: float = 0.8) -> float | None:
+    """The smallest difference of paired success rates that a McNemar test on n pairs finds.
+
+    Solves Connor's formula (1987) for the difference: n d^2 = (z_a sqrt(p) + z_b sqrt(p - d^2))^2,
+    with p the share of pairs that differ.
+
+    Args:
+        n: Pairs.
+        discordant: Share of pairs of which one half succeeds and the other does not.
+        level: One minus the two-sided error of the first kind.
+        power: Chance of finding it.
+
+    Returns:
+        None where n pairs cannot find any difference that such a share allows.
+    """
+    from scipy.optimize import brentq
+
+    alpha, beta = _z(level), NormalDist().inv_cdf(power)
+
+    def missing(d: float) -> float:
+        spread = alpha * math.sqrt(discordant) + beta * math.sqrt(max(0.0, discordant - d * d))
+        return spread - d * math.sqrt(n)
+
+    if n < 1 or discordant <= 0 or missing(discordant) > 0:
+        return None
+    return float(brentq(missing, 0.0, discordant))
 
 
 def mean_interval(

@@ -243,6 +243,11 @@ class Store(Ledger):
         with self.database.read() as connection:
             return [parse(MemoryItem, body) for body in connection.scalars(query)]
 
+    def memory_changes(self) -> int:
+        """How many changes were ever made to the memory."""
+        with self.database.read() as connection:
+            return int(connection.scalar(select(func.count()).select_from(_tables.memory_log)) or 0)
+
     def memory_log(self, limit: int = 100) -> list[dict[str, Any]]:
         """The last changes, newest first: at, kind, target, item, version, generation, author, reason."""
         table = _tables.memory_log

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from contract_cases import FIRST, TOOLS
 from contract_checks import check_made
+from episodes import task as made_task
+from episodes import trajectory as made_trajectory
 
-from instar.contracts import Trainer, Verifier, World
+from instar.contracts import Scaler, Trainer, Verifier, World
 from instar.errors import UserError
 from instar.types import Result, Score, ScoreSource, Split, Status, Task, ToolSpec, content_hash
 
@@ -71,6 +73,29 @@ def check_score(score: Score) -> None:
         assert score.value is None, "a value for what is unknown"
     else:
         assert score.value is not None and 0 <= score.value <= 1, "no value in [0, 1]"
+
+
+async def check_scaler(cls: type[Any]) -> None:
+    check_made(cls, Scaler)
+    asked = made_task("100")
+
+    async def choice(verdicts: Sequence[Status]) -> tuple[Any, int]:
+        made = []
+
+        async def attempt(task: Task, seed: int) -> Any:
+            made.append(seed)
+            verdict = verdicts[(len(made) - 1) % len(verdicts)]
+            return made_trajectory(task, verdict, seed, answer=str(len(made)))
+
+        return await cls().solve(attempt, asked, 7), len(made)
+
+    first, attempts = await choice([Status.PASS, Status.FAIL])
+    other, _ = await choice([Status.FAIL, Status.PASS])
+    assert (first.task, first.seed) == (asked, 7), "answers another task or seed"
+    assert first.usage.calls == attempts > 1, "does not count every attempt"
+    assert first.answer == other.answer, "chooses by the score"
+    unknown, _ = await choice([Status.UNKNOWN])
+    assert unknown.score.status is Status.UNKNOWN, "a verdict on what is unknown"
 
 
 async def check_world(cls: type[Any]) -> None:

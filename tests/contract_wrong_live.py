@@ -50,6 +50,33 @@ class Untidy(RightTrainer):
         return adapter
 
 
+class RightScaler(Method):
+    """Right: the last of two."""
+
+    async def solve(self, attempt, task, seed):
+        made = [await attempt(task, seed + i) for i in range(2)]
+        usage = made[0].usage + made[1].usage
+        return self.chosen(made).model_copy(update={"seed": seed, "usage": usage})
+
+    def chosen(self, made):
+        return made[-1]
+
+
+class Cheating(RightScaler):
+    """Takes the one that the world let pass."""
+
+    def chosen(self, made):
+        return max(made, key=lambda t: t.score.value or 0)
+
+
+class Thrifty(RightScaler):
+    """Counts only the attempt that it takes."""
+
+    async def solve(self, attempt, task, seed):
+        made = [await attempt(task, seed + i) for i in range(2)]
+        return made[-1].model_copy(update={"seed": seed})
+
+
 class RightVerifier(Method):
     """Right: does not know."""
 

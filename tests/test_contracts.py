@@ -5,7 +5,7 @@ import contract_wrong_live as wrong_live
 import pytest
 from contract_base import make_base
 from contract_checks import check_curator, check_distiller, check_proposer, check_selector
-from contract_live import check_trainer, check_verifier, check_world
+from contract_live import check_scaler, check_trainer, check_verifier, check_world
 
 from instar import plugins
 from instar.errors import MissingExtra
@@ -30,6 +30,8 @@ async def check(kind, cls, folder, base=plain_base):
         check_curator(cls)
     elif kind == "finetune.train":
         check_trainer(cls, base(folder / "base"), folder)
+    elif kind == "agent.scale":
+        await check_scaler(cls)
     elif kind == "agent.verify":
         await check_verifier(cls)
     elif kind == "benchmarks.worlds":
@@ -46,6 +48,7 @@ RIGHT = {
     "memory.distill": wrong.RightDistiller,
     "finetune.curate": wrong.RightCurator,
     "finetune.train": wrong_live.RightTrainer,
+    "agent.scale": wrong_live.RightScaler,
     "agent.verify": wrong_live.RightVerifier,
     "benchmarks.worlds": wrong_live.RightWorld,
 }
@@ -71,6 +74,8 @@ WRONG = [
     ("finetune.train", wrong_live.Hallucinating, "trains on nothing"),
     ("finetune.train", wrong_live.Vandal, "changes the base"),
     ("finetune.train", wrong_live.Untidy, "leaves something behind"),
+    ("agent.scale", wrong_live.Cheating, "chooses by the score"),
+    ("agent.scale", wrong_live.Thrifty, "count every attempt"),
     ("agent.verify", wrong_live.Skipping, "one score a trajectory"),
     ("agent.verify", wrong_live.Guessing, "a value for what is unknown"),
     ("benchmarks.worlds", wrong_live.Giving, "doing nothing passes"),

@@ -16,7 +16,8 @@ PACKAGES = ("instar", *PARTS)
 HEAVY = ("torch", "transformers", "chromadb", "playwright", "litellm", "trl", "datasets", "scipy")
 
 # Layers of instar's public modules; all others are the spine.
-LAYERS = {"types": 0, "errors": 1, "compose": 4, "benching": 5, "evolve": 5, "doctor": 6, "cli": 6}
+LAYERS = {"types": 0, "errors": 1, "compose": 4, "benching": 5, "evolve": 5}
+LAYERS |= {"ablating": 6, "doctor": 6, "cli": 6}
 SPINE, PART, TOP = 2, 3, 6
 
 FILES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))

@@ -48,7 +48,7 @@ async def test_arms_see_the_same_tasks_with_the_same_seeds(tmp_path):
     lines = await run(SETTINGS, TASKS, solvers, tmp_path / "r1", concurrency=3)
     assert sorted(solvers["base"].asked) == sorted(solvers["memory"].asked)
     assert len({seed for _, seed in solvers["base"].asked}) == len(TASKS)
-    assert [x.key for x in lines[:2]] == [("base", "100"), ("base", "101")]
+    assert [x.key for x in lines[:2]] == [("base", "100", 0), ("base", "101", 0)]
     assert solvers["base"].most <= 3
     assert read_settings(tmp_path / "r1") == SETTINGS
     versions = json.loads((tmp_path / "r1" / "settings.json").read_text())["versions"]

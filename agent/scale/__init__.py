@@ -1,0 +1,1 @@
+"""Test-time strategies: more than one attempt at a task, one answer."""

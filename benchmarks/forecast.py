@@ -1,0 +1,102 @@
+"""What a run will cost and what it can show, before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from benchmarks.fairness import Limits
+from instar.stats import detectable
+from instar.types import Record
+
+__all__ = ["Forecast", "Past", "forecast"]
+
+_DISCORDANT = 0.3
+"""Share of pairs that differ where nothing better is known."""
+
+
+class Forecast(Record):
+    """Expected use of a run.
+
+    Attributes:
+        calls: Of the model.
+        tokens: Prompt and completion tokens.
+        usd: US dollars; None where no price is known.
+        known: Whether it follows from earlier episodes; else it is the most that the limits allow.
+        detectable: Smallest difference of clean success between two arms that is found with 80 %
+            power at 5 %; None where the number of tasks cannot show any.
+        discordant: Share of pairs that differ, on which that rests.
+    """
+
+    episodes: int
+    calls: int
+    tokens: int
+    usd: float | None
+    known: bool
+    detectable: float | None
+    discordant: float
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        how = "expected" if self.known else "at most"
+        money = "" if self.usd is None else f", {self.usd:.2f} USD"
+        found = (
+            "no difference can be shown with so few tasks"
+            if self.detectable is None
+            else f"differences from {100 * self.detectable:.0f} points can be found"
+        )
+        return (
+            f"{self.episodes} episodes, {how} {self.calls:,} calls and {self.tokens:,} tokens"
+            f"{money}; {found} (80 % power, if {100 * self.discordant:.0f} % of the pairs differ)"
+        )
+
+
+class Past(Record):
+    """Means over the episodes of an earlier run of the same world and model.
+
+    Attributes:
+        discordant: Mean share of pairs that differed between two arms; None where nothing was compared.
+    """
+
+    calls: float
+    tokens: float
+    usd: float | None = None
+    discordant: float | None = None
+
+    @classmethod
+    def of(cls, summary: Mapping[str, Any]) -> Past | None:
+        """What the summary of a run says; None where it measured nothing."""
+        arms = [f for f in summary["arms"].values() if f["calls"] is not None]
+        if not arms:
+            return None
+        costs = [f["cost"] for f in arms if f.get("cost") is not None]
+        shares = [p["discordant"] for p in summary["paired"] if p.get("discordant") is not None]
+        return cls(
+            calls=fmean([f["calls"] for f in arms]),
+            tokens=fmean([f["tokens"] for f in arms]),
+            usd=fmean(costs) if costs else None,
+            discordant=fmean(shares) if shares else None,
+        )
+
+
+def forecast(episodes: int, tasks: int, limits: Limits, past: Past | None = None) -> Forecast:
+    """Estimate a run.
+
+    Args:
+        episodes: That have to be run.
+        tasks: Pairs of a comparison.
+        limits: Of an episode.
+        past: What earlier episodes of the same world and model came to.
+    """
+    share = past.discordant if past and past.discordant else _DISCORDANT
+    return Forecast(
+        episodes=episodes,
+        calls=round(episodes * (past.calls if past else limits.steps)),
+        tokens=round(episodes * (past.tokens if past else limits.tokens)),
+        usd=episodes * past.usd if past and past.usd is not None else None,
+        known=past is not None,
+        detectable=detectable(tasks, share),
+        discordant=share,
+    )

@@ -1,0 +1,1 @@
+"""Measurements of speed as ratios, each a command of its own: ``python -m benchmarks.perf.NAME``."""

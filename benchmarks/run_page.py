@@ -1,0 +1,138 @@
+"""A bench run as pages: `report.html` with its figures, `episodes.html` with everything that was said.
+
+The report shows every task by arm as one square, green where it was clean, which leads to the
+episode. Both are files without scripts; they are written from the run's folder and can be written
+again (`instar bench report RUN`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from benchmarks._charts import arms_chart, percent
+from benchmarks._figure import COLOURS, draw
+from benchmarks._html import page, write_text
+from benchmarks.report import Files
+from benchmarks.runner import Line, Settings
+from benchmarks.transcripts import conversation
+from instar.types import Record
+
+__all__ = ["write"]
+
+
+class _Page(Record):
+    """What the report of a run shows, as JSON values; see `benchmarks.summary`."""
+
+    title: str
+    facts: dict[str, str]
+    arms: dict[str, dict[str, Any]]
+    left_out: dict[str, str] = Field(default_factory=dict)
+    paired: list[dict[str, Any]]
+    baselines: dict[str, float] = Field(default_factory=dict)
+    leakage: dict[str, Any]
+    fairness: dict[str, Any]
+    health: list[str]
+    complete: bool
+    repeated: bool
+
+
+def write(
+    folder: Path, settings: Settings, summary: Mapping[str, Any], lines: Sequence[Line]
+) -> Files:
+    """Write `report.html`, `report.png` and `episodes.html` into the folder of a run."""
+    data = _data(settings, summary)
+    # By task, so that a row reads like the next, and a page written anew is the same.
+    lines = sorted(lines, key=lambda line: (settings.arms.index(line.arm), *line.key[1:]))
+    shown = {
+        "data": data,
+        "colours": COLOURS,
+        "arms_svg": arms_chart(data.arms, data.baselines),
+        "headline": _headline(data),
+        "grid": _grid(settings, lines),
+        "families": _families(data.arms),
+    }
+    html, png = folder / "report.html", folder / "report.png"
+    write_text(html, page("run.html.jinja", **shown))
+    episodes = [_episode(line) for line in lines]
+    write_text(
+        folder / "episodes.html",
+        page("episodes.html.jinja", data=data, colours=COLOURS, episodes=episodes),
+    )
+    draw(png, data.title, (), data.arms, data.baselines)
+    return Files(html, png)
+
+
+def _data(settings: Settings, summary: Mapping[str, Any]) -> _Page:
+    facts = {
+        "run": settings.run,
+        "model": settings.model,
+        "generation": settings.generation,
+        "tasks": str(settings.n),
+        "attempts": str(settings.attempts),
+        "seed": str(settings.seed),
+        "protocol": settings.protocol,
+    }
+    return _Page(
+        title=f"{settings.benchmark}: {settings.namespace}",
+        facts=facts,
+        arms=summary["arms"],
+        left_out=summary["left_out"],
+        paired=summary["paired"],
+        baselines=summary.get("baselines") or {},
+        leakage=summary["leakage"],
+        fairness=summary.get("fairness") or {},
+        health=summary.get("health") or [],
+        complete=summary.get("complete", True),
+        repeated=settings.attempts > 1,
+    )
+
+
+def _headline(data: _Page) -> str:
+    """Each arm in one sentence, with no claim beyond the figures."""
+    known = [f"{n.replace('_', ' ')} {percent(f['success'])}" for n, f in data.arms.items()]
+    return "Clean success on held-out tasks: " + ", ".join(known) + "."
+
+
+def _grid(settings: Settings, lines: Sequence[Line]) -> dict[str, list[dict[str, str]]]:
+    """Verdicts by arm."""
+    grid: dict[str, list[dict[str, str]]] = {arm: [] for arm in settings.arms}
+    for line in lines:
+        grid[line.arm].append(
+            {
+                "at": _anchor(line),
+                "status": line.trajectory.score.status.value,
+                "task": line.trajectory.task.instruction,
+            }
+        )
+    return grid
+
+
+def _families(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    """Clean successes and episodes by family and arm."""
+    names = sorted({name for figures in arms.values() for name in figures["families"]})
+    return {
+        name: {arm: figures["families"].get(name, [0, 0]) for arm, figures in arms.items()}
+        for name in names
+    }
+
+
+def _anchor(line: Line) -> str:
+    return f"{line.arm}-{line.key[1]}-{line.attempt}"
+
+
+def _episode(line: Line) -> dict[str, Any]:
+    trajectory = line.trajectory
+    return {
+        "at": _anchor(line),
+        "arm": line.arm,
+        "task": trajectory.task.instruction,
+        "status": trajectory.score.status.value,
+        "evidence": trajectory.score.evidence,
+        "stop": trajectory.stop.value,
+        "steps": len(trajectory.steps),
+        "messages": conversation(trajectory),
+    }

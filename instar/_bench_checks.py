@@ -1,0 +1,133 @@
+"""Around a run: which tasks, is the world fit, what did earlier runs come to, what taught a memory."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fairness import SourcesOf
+from benchmarks.forecast import Past
+from benchmarks.health import HasBaselines, HealthReport, check
+from benchmarks.runner import Settings
+from instar._methods import build
+from instar.compose import Workspace
+from instar.config import Config
+from instar.contracts import World
+from instar.errors import UserError
+from instar.progress import Progress
+from instar.store import Store
+from instar.types import Split, Task
+
+__all__ = ["baselines", "choose", "examine", "fit", "past", "sources_of"]
+
+_CHECKED = 8
+_GROWTH = 4
+_MOST = 16
+"""Times the number asked for that is looked through for tasks that fit a pattern."""
+
+
+def choose(world: World, split: Split, n: int, seed: int, like: str | None) -> list[Task]:
+    """Tasks to measure on.
+
+    Args:
+        world: Where they come from.
+        split: What they may be used for.
+        n: How many.
+        seed: Which draw.
+        like: A pattern such as ``refund*`` for family or id.
+
+    Raises:
+        UserError: There are fewer.
+    """
+    size, found, before = n, world.tasks(split, n, seed), -1
+    while like is not None:
+        fitting = [t for t in found if fnmatchcase(t.family, like) or fnmatchcase(t.id, like)]
+        if len(fitting) >= n or len(found) == before or size >= _MOST * n:
+            found = fitting[:n]
+            break
+        before, size = len(found), size * _GROWTH
+        found = world.tasks(split, size, seed)
+    if len(found) < n:
+        which = f" like {like!r}" if like else ""
+        remedy = f"Type --n {len(found)}" if found else "See the families with --tasks '*'"
+        raise UserError(f"{world.namespace} has {len(found)} tasks{which}, not {n}. {remedy}.")
+    return found
+
+
+async def fit(store: Store, config: Config, progress: Progress, force: bool) -> list[str]:
+    """Check the world once a workspace; what is wrong with it, where that does not matter.
+
+    Raises:
+        UserError: It is not fit, and ``force`` is not set.
+    """
+    key = f"health/{config.world.name}/{config.seed}/{config.world.house}"
+    kept = store.stage(key)
+    if kept is None:
+        progress.say(f"Checking {config.world.name} ({_CHECKED} tasks)")
+        kept = (await report(config, _CHECKED)).model_dump(mode="json")
+        store.finish_stage(key, kept)
+    problems = [str(p) for p in kept["problems"]]
+    if problems and not force:
+        raise UserError(
+            f"{config.world.name} is not fit to measure with: {problems[0]}. All problems: "
+            f"instar bench health {config.world.name}. To measure all the same: --force"
+        )
+    return problems
+
+
+async def baselines(workspace: Workspace, settings: Settings, free: bool) -> dict[str, float]:
+    """Clean success of the world's scripted agents on as many held-out tasks, by the tool door."""
+    world = workspace.world(free=free, web_share=0.0)
+    if not isinstance(world, HasBaselines):
+        return {}
+    tasks = world.tasks(Split.HELD_OUT, settings.n, settings.seed)
+    rates = {}
+    for name, (agent, _) in world.baselines.items():
+        scores = [await agent(world, task, settings.seed) for task in tasks]
+        rates[name] = sum(s.value or 0.0 for s in scores) / len(scores)
+    return rates
+
+
+async def report(config: Config, n: int) -> HealthReport:
+    """Check the world of the settings on practise tasks."""
+    house = config.seed if config.world.house is None else config.world.house
+    settings = {"house": house, "web_share": 0.0}
+    world: World = build("benchmarks.worlds", config.world.name, config, **settings)
+    try:
+        return await check(world, world.tasks(Split.PRACTISE, n, config.seed))
+    finally:
+        close = getattr(world, "close", None)
+        if close is not None:
+            await close()
+
+
+async def examine(config: Config, n: int) -> dict[str, Any]:
+    """What ``instar bench health`` prints."""
+    found = await report(config, n)
+    return found.model_dump(mode="json") | {"healthy": found.healthy}
+
+
+def past(runs: Path, settings: Settings) -> Past | None:
+    """What the latest finished run of the same world and model came to."""
+    paths = sorted(runs.glob("bench*/summary.json"), key=lambda p: p.stat().st_mtime)
+    for path in reversed(paths):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if (found["benchmark"], found["model"]) == (settings.benchmark, settings.model):
+            return Past.of(found)
+    return None
+
+
+def sources_of(store: Store) -> SourcesOf:
+    """How to find the tasks that a version of a memory was learnt from."""
+
+    @cache
+    def tasks(item: str, version: int) -> frozenset[str]:
+        versions = [i for i in store.item_versions(item) if i.version == version]
+        sources = [s for i in versions for s in i.sources]
+        found = store.trajectories(ids=sources) if sources else []
+        return frozenset(t.task.id for t in found)
+
+    return tasks

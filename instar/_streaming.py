@@ -1,0 +1,60 @@
+"""The stream protocol: an arm that learns as it goes, each episode scored before it is learnt from.
+
+The arm works in a generation of its own, which sees what the measured one sees and what the stream
+has taught so far; it never serves. What an episode taught is written after the episode's line, so
+a run that broke off first learns what its last line had not yet taught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.runner import Line
+from instar._loop import Loop
+from instar._stages import distil
+from instar.types import Generation, GenerationStatus, Split
+
+__all__ = ["Stream"]
+
+
+class Stream:
+    """What one arm of one run learns.
+
+    Args:
+        loop: Where it is kept.
+        run: Name of the run.
+        label: Of the arm within the run.
+        generation: The one that the arm starts from.
+    """
+
+    def __init__(self, loop: Loop, run: str, label: str, generation: Generation) -> None:
+        self._loop, self._key = loop, f"{run}/{label}"
+        made = generation.model_copy(
+            update={
+                "id": f"{run}-{label.replace(':', '-')}",
+                "parent": generation.id,
+                "status": GenerationStatus.RETIRED,
+                "verdict": None,
+            }
+        )
+        known = {g.id for g in loop.store.generations()}
+        if made.id not in known:
+            loop.store.add_generation(made)
+        self.generation = loop.store.generation(made.id)
+
+    def catch_up(self, lines: Sequence[Line]) -> None:
+        """Learn from episodes that an earlier part of the run finished; again is no harm."""
+        for line in lines:
+            self.learn(line)
+
+    def learn(self, line: Line) -> None:
+        """Learn from one episode, once."""
+        task, attempt = line.key[1:]
+        self._loop.store.save_trajectory(line.trajectory, stage=self._key)
+        # Distillers read practise only. In a stream a task is practised once it has been scored;
+        # what it taught is seen by this generation and by no other.
+        practised = line.trajectory.task.model_copy(update={"split": Split.PRACTISE})
+        lived = line.trajectory.model_copy(update={"task": practised})
+        for name in self._loop.config.memory.distill:
+            key = f"{self._key}/{task}/{attempt}/{name}"
+            distil(self._loop, key, name, [lived], self.generation.id, self._key)
