@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.fairness import Limits
-from instar.stats import detectable
+from instar.power import detectable
 from instar.types import Record
 
 __all__ = ["Forecast", "Past", "forecast"]

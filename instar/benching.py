@@ -120,21 +120,22 @@ async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> 
         "health": list(plan.problems),
         "baselines": await checks.baselines(workspace, plan.settings, plan.wanted.free),
     }
+    files = run_page.write(plan.folder, plan.settings, summary, lines)
+    summary["report"] = str(files.html)
     write_json(plan.folder / "summary.json", summary)
     transcripts.write(plan.folder / "trajectories.jsonl", lines)
-    files = run_page.write(plan.folder, plan.settings, summary, lines)
     if not summary["complete"]:
         progress.say(
             f"The budget is spent. To go on: --resume {plan.settings.run}, and a larger one"
         )
-    return summary | {"report": str(files.html)}
+    return summary
 
 
 async def _plan(loop: Loop, wanted: Request) -> _Plan:
     workspace, config = loop.workspace, loop.config
-    problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
     generations = await _generations(loop, wanted.generations)
     world = workspace.world(free=wanted.free, web_share=wanted.web_share)
+    problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
     tasks = checks.choose(world, Split.HELD_OUT, wanted.n, config.seed, wanted.tasks)
     models = wanted.models or (config.model.name,)
     learns = wanted.protocol == "stream"

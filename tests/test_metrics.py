@@ -8,7 +8,8 @@ import pytest
 from benchmarks.fairness import Limits
 from benchmarks.forecast import Past, forecast
 from benchmarks.metrics import attempts_figures, pass_all_k, pass_at_k
-from instar.stats import detectable, holm, mcnemar
+from instar.power import detectable
+from instar.stats import holm, mcnemar
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
