@@ -16,12 +16,18 @@ from pydantic import Field
 from benchmarks._charts import arms_chart, percent
 from benchmarks._figure import COLOURS, draw
 from benchmarks._html import page, write_text
+from benchmarks.film import pictures
 from benchmarks.report import Files
 from benchmarks.runner import Line, Settings
 from benchmarks.transcripts import conversation
 from instar.types import Record
 
-__all__ = ["write"]
+__all__ = ["screens", "write"]
+
+
+def screens(folder: Path, arm: str) -> Path:
+    """Where the pictures of an arm's web episodes lie."""
+    return folder / "screens" / arm.replace(":", "_").replace("/", "_")
 
 
 class _Page(Record):
@@ -57,7 +63,7 @@ def write(
     }
     html, png = folder / "report.html", folder / "report.png"
     write_text(html, page("run.html.jinja", **shown))
-    episodes = [_episode(line) for line in lines]
+    episodes = [_episode(line) | {"pictures": _pictures(folder, line)} for line in lines]
     write_text(
         folder / "episodes.html",
         page("episodes.html.jinja", data=data, colours=COLOURS, episodes=episodes),
@@ -136,3 +142,8 @@ def _episode(line: Line) -> dict[str, Any]:
         "steps": len(trajectory.steps),
         "messages": conversation(trajectory),
     }
+
+
+def _pictures(folder: Path, line: Line) -> list[str]:
+    found = pictures(screens(folder, line.arm), line.key[1], line.trajectory.seed)
+    return [path.relative_to(folder).as_posix() for path in found]

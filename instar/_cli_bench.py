@@ -66,6 +66,9 @@ def run(
         float | None, typer.Option(min=0, max=1, help="Share of tasks by the web door.")
     ] = None,
     free: Annotated[bool, typer.Option("--free", help="The same house without rules.")] = False,
+    screenshots: Annotated[
+        bool, typer.Option("--screenshots", help="Keep a picture of every web step.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Measure even where the world's check fails.")
     ] = False,
@@ -92,6 +95,7 @@ def run(
         "limit": _spending(budget),
         "web_share": web_share,
         "free": free,
+        "screenshots": screenshots,
         "force": force,
         "resume": resume,
     }

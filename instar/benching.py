@@ -16,6 +16,7 @@ from pydantic import Field
 
 from benchmarks import fairness, run_page, runner, transcripts
 from benchmarks.fairness import Limits
+from benchmarks.film import Film
 from benchmarks.forecast import forecast
 from benchmarks.runner import Line, Settings, Spending, write_json
 from benchmarks.summary import summarise
@@ -56,6 +57,7 @@ class Request(Record):
         limit: What the run may use.
         web_share: Share of tasks by the web door; as in practise by default.
         free: The same house without rules.
+        screenshots: Keep a picture of every web step.
         force: Measure in a world that is not fit.
         resume: Name of a run to go on with.
     """
@@ -71,12 +73,24 @@ class Request(Record):
     limit: Spending | None = None
     web_share: float | None = None
     free: bool = False
+    screenshots: bool = False
     force: bool = False
     resume: str | None = None
 
 
 _SHAPE = frozenset(
-    ("arms", "tasks", "models", "generations", "web_share", "free", "force", "attempts", "protocol")
+    (
+        "arms",
+        "tasks",
+        "models",
+        "generations",
+        "web_share",
+        "free",
+        "screenshots",
+        "force",
+        "attempts",
+        "protocol",
+    )
 )
 """Fields of a request that shape what a run measures, and that resuming it takes from the run."""
 
@@ -219,8 +233,11 @@ async def _solver(loop: Loop, plan: _Plan, subject: Subject, stream: Stream | No
         update = {"memory": stream.generation.id, "generation": stream.generation.id}
         serving = serving.model_copy(update=update)
     sampled = plan.wanted.attempts > 1 or subject.arm == _BEST
+    world = plan.world
+    if plan.wanted.screenshots:
+        world = Film(world, run_page.screens(plan.folder, subject.label))
     return loop.workspace.solver(
-        serving, plan.world, "bench", arm=subject.label, sampled=sampled, guard=_GUARD
+        serving, world, "bench", arm=subject.label, sampled=sampled, guard=_GUARD
     )
 
 

@@ -180,6 +180,20 @@ async def test_a_run_tells_its_episodes_as_openai_messages(workspace):
     assert "rule blind" in page and "<script" not in page + told
 
 
+@pytest.mark.browser
+async def test_web_steps_are_pictured_where_that_is_asked_for(workspace, tmp_path):
+    script = tmp_path / "replies.json"
+    calls = [[{"name": name, "arguments": {}}] for name in ("read", "finish")]
+    script.write_text(json.dumps([{"calls": c} for c in calls]))
+    web = {"web_share": 1.0, "models": (f"scripted:{script}",), "screenshots": True}
+    found = await bench(workspace, arms=("base",), n=1, **web)
+    folder = Path(found["report"]).parent
+    taken = sorted(folder.glob("screens/base/*/*.png"))
+    assert len(taken) >= 2 and all(p.read_bytes().startswith(b"\x89PNG") for p in taken)
+    told = (folder / "episodes.html").read_text()
+    assert all(f'src="{p.relative_to(folder).as_posix()}"' in told for p in taken)
+
+
 async def test_runs_are_compared_over_the_same_tasks_and_reported_anew(workspace):
     one, other = [await bench(workspace) for _ in range(2)]
     found = compare(workspace.path, [one["run"], other["run"]])

@@ -135,6 +135,20 @@ class BrowserPage:
         await self._tabs.settle()
         return await self._read(attempts - 1)
 
+    async def screenshot(self) -> bytes:
+        """What is in sight of the page in front, as PNG: for people, never for an agent.
+
+        Raises:
+            EpisodeFault: The browser or the page has died.
+        """
+        from playwright.async_api import Error
+
+        try:
+            async with self._slots:
+                return await self._tabs.front.screenshot()
+        except Error as error:
+            raise EpisodeFault(f"no picture: {brief(error.message)}") from error
+
     async def close(self) -> None:
         """Close the page and everything it opened."""
         await self._tabs.context.close()

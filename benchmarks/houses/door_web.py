@@ -32,6 +32,10 @@ class WebEpisode:
         """The page in front."""
         return await self._page.observe()
 
+    async def screenshot(self) -> bytes:
+        """The page in front as PNG."""
+        return await self._page.screenshot()
+
     def done(self) -> bool:
         """Whether the case is over."""
         return self.case.state.over

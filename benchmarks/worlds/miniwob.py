@@ -79,6 +79,9 @@ class _Attempt:
     async def observe(self) -> str:
         return await self._page.observe()
 
+    async def screenshot(self) -> bytes:
+        return await self._page.screenshot()
+
     def done(self) -> bool:
         return self._hands.done
 
