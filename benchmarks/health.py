@@ -13,9 +13,18 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from instar.contracts import World
-from instar.types import Record, Score, Status, Task
+from instar.types import Record, Score, Split, Status, Task
 
-__all__ = ["HasBaselines", "HasFloor", "HasOracle", "HasSpoilt", "HealthReport", "check"]
+__all__ = [
+    "HasBaselines",
+    "HasFloor",
+    "HasOracle",
+    "HasSpoilt",
+    "HealthReport",
+    "JudgesSome",
+    "check",
+    "sample",
+]
 
 _AT_ONCE = 16
 
@@ -59,6 +68,15 @@ class HasBaselines(Protocol):
     """
 
     baselines: Mapping[str, tuple[Agent, float]]
+
+
+@runtime_checkable
+class JudgesSome(Protocol):
+    """A world that leaves the score of some tasks open."""
+
+    def judges(self, task: Task) -> bool:
+        """Whether it says how an attempt went."""
+        ...
 
 
 class HealthReport(Record):
@@ -113,6 +131,9 @@ class _Checkup:
         world = self._world
         for task, score in zip(self._tasks, await self.rate("nothing", self.nothing), strict=True):
             floor = world.floor_of(task) if isinstance(world, HasFloor) else 0.0
+            judged = world.judges(task) if isinstance(world, JudgesSome) else True
+            if score.status == Status.UNKNOWN and judged:
+                self.problems.append(f"{task.id} cannot be judged: {score.evidence}")
             if (score.value or 0.0) > floor:
                 self.problems.append(
                     f"doing nothing scores {score.value:.2f} in {task.id}, not {floor:.2f}"
@@ -136,6 +157,15 @@ class _Checkup:
             await self.rate(name, partial(agent, world))
             if self.rates[name] > ceiling:
                 self.problems.append(f"{name} scores {self.rates[name]:.2f}, above {ceiling:.2f}")
+
+
+def sample(world: World, n: int, seed: int) -> list[Task]:
+    """Tasks to check a world with: for practise, and where these are too few of the other splits."""
+    found: list[Task] = []
+    for split in Split:
+        if len(found) < n:
+            found += world.tasks(split, n - len(found), seed)
+    return found
 
 
 async def check(world: World, tasks: Sequence[Task]) -> HealthReport:

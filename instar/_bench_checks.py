@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 from benchmarks.fairness import SourcesOf
 from benchmarks.forecast import Past
-from benchmarks.health import HasBaselines, HealthReport, check
+from benchmarks.health import HasBaselines, check, sample
 from benchmarks.runner import Settings
 from instar._methods import build
 from instar.compose import Workspace
@@ -19,29 +21,33 @@ from instar.contracts import World
 from instar.errors import UserError
 from instar.progress import Progress
 from instar.store import Store
-from instar.types import Split, Task
+from instar.types import Split, Task, content_hash
 
 __all__ = ["baselines", "choose", "examine", "fit", "past", "sources_of"]
 
 _CHECKED = 8
+_USUAL = 60
 _GROWTH = 4
 _MOST = 16
 """Times the number asked for that is looked through for tasks that fit a pattern."""
 
 
-def choose(world: World, split: Split, n: int, seed: int, like: str | None) -> list[Task]:
+def choose(
+    world: World, split: Split, wanted: int | None, seed: int, like: str | None
+) -> list[Task]:
     """Tasks to measure on.
 
     Args:
         world: Where they come from.
         split: What they may be used for.
-        n: How many.
+        wanted: How many; None: as many as are usual, or all where there are fewer.
         seed: Which draw.
         like: A pattern such as ``refund*`` for family or id.
 
     Raises:
-        UserError: There are fewer.
+        UserError: There are fewer than wanted, or none.
     """
+    n = wanted or _USUAL
     size, found, before = n, world.tasks(split, n, seed), -1
     while like is not None:
         fitting = [t for t in found if fnmatchcase(t.family, like) or fnmatchcase(t.id, like)]
@@ -50,11 +56,17 @@ def choose(world: World, split: Split, n: int, seed: int, like: str | None) -> l
             break
         before, size = len(found), size * _GROWTH
         found = world.tasks(split, size, seed)
-    if len(found) < n:
+    if len(found) < (wanted or 1):
         which = f" like {like!r}" if like else ""
-        remedy = f"Type --n {len(found)}" if found else "See the families with --tasks '*'"
-        raise UserError(f"{world.namespace} has {len(found)} tasks{which}, not {n}. {remedy}.")
+        remedy = f"Type --n {len(found)}." if found else _remedy(split, like)
+        raise UserError(f"{world.namespace} has {len(found)} {split.value} tasks{which}. {remedy}")
     return found
+
+
+def _remedy(split: Split, like: str | None) -> str:
+    if like:
+        return "See the families by a run without --tasks."
+    return f'In a file of tasks, mark some with "split": "{split.value}".'
 
 
 async def fit(store: Store, config: Config, progress: Progress, force: bool) -> list[str]:
@@ -63,12 +75,14 @@ async def fit(store: Store, config: Config, progress: Progress, force: bool) -> 
     Raises:
         UserError: It is not fit, and ``force`` is not set.
     """
-    key = f"health/{config.world.name}/{config.seed}/{config.world.house}"
-    kept = store.stage(key)
-    if kept is None:
-        progress.say(f"Checking {config.world.name} ({_CHECKED} tasks)")
-        kept = (await report(config, _CHECKED)).model_dump(mode="json")
-        store.finish_stage(key, kept)
+    async with _world(config) as world:
+        tasks = sample(world, _CHECKED, config.seed)
+        found = content_hash([world.namespace, *(t.model_dump(mode="json") for t in tasks)])
+        kept = store.stage(f"health/{found}")
+        if kept is None:
+            progress.say(f"Checking {world.namespace} ({len(tasks)} tasks)")
+            kept = (await check(world, tasks)).model_dump(mode="json")
+            store.finish_stage(f"health/{found}", kept)
     problems = [str(p) for p in kept["problems"]]
     if problems and not force:
         raise UserError(
@@ -91,23 +105,25 @@ async def baselines(workspace: Workspace, settings: Settings, free: bool) -> dic
     return rates
 
 
-async def report(config: Config, n: int) -> HealthReport:
-    """Check the world of the settings on practise tasks."""
+async def examine(config: Config, n: int) -> dict[str, Any]:
+    """What ``instar bench health`` prints."""
+    async with _world(config) as world:
+        found = await check(world, sample(world, n, config.seed))
+    return found.model_dump(mode="json") | {"healthy": found.healthy}
+
+
+@asynccontextmanager
+async def _world(config: Config) -> AsyncIterator[World]:
+    """The world of the settings, by the tool door."""
     house = config.seed if config.world.house is None else config.world.house
     settings = {"house": house, "web_share": 0.0}
     world: World = build("benchmarks.worlds", config.world.name, config, **settings)
     try:
-        return await check(world, world.tasks(Split.PRACTISE, n, config.seed))
+        yield world
     finally:
         close = getattr(world, "close", None)
         if close is not None:
             await close()
-
-
-async def examine(config: Config, n: int) -> dict[str, Any]:
-    """What ``instar bench health`` prints."""
-    found = await report(config, n)
-    return found.model_dump(mode="json") | {"healthy": found.healthy}
 
 
 def past(runs: Path, settings: Settings) -> Past | None:

@@ -18,6 +18,7 @@ from instar._cli_common import (
     table,
     wait_for,
 )
+from instar._cli_yours import begin_file, world_settings
 
 if TYPE_CHECKING:
     from instar.config import Config
@@ -31,57 +32,78 @@ _ARMS = "base,memory,adapter,both"
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
+    bench.command("init")(begin_file)
     app.add_typer(bench, name="bench")
 
 
+Which: TypeAlias = Annotated[
+    str, typer.Argument(help="A world or FILE.jsonl; see: instar bench list", metavar="WORLD")
+]
+Number: TypeAlias = Annotated[
+    int | None, typer.Option("--n", min=1, help="Tasks; by default 60, or all if fewer.")
+]
+Like: TypeAlias = Annotated[
+    str | None, typer.Option("--tasks", help="Only families or ids like this, such as 'refund*'.")
+]
+Generations: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--generation", help="By default the active one, with an undecided adapter on top of it."
+    ),
+]
+Models: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="The model that acts; may be given several times."),
+]
+Protocol: TypeAlias = Annotated[
+    str, typer.Option(help="frozen: nothing is learnt; stream: scored, then learnt from.")
+]
+Attempts: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="At each task; from two on they are sampled.")
+]
+AtOnce: TypeAlias = Annotated[int | None, typer.Option(min=1, help="Episodes at a time.")]
 Limit: TypeAlias = Annotated[
     str | None, typer.Option("--budget", help="What it may use: tokens=100000,usd=2.50")
+]
+WebShare: TypeAlias = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Share of tasks by the web door.")
+]
+Free: TypeAlias = Annotated[bool, typer.Option("--free", help="The same house without rules.")]
+Screenshots: TypeAlias = Annotated[
+    bool, typer.Option("--screenshots", help="Keep a picture of every web step.")
+]
+Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Measure even where the world's check fails.")
+]
+Resume: TypeAlias = Annotated[
+    str | None, typer.Option(help="Go on with a run that broke off, as it was begun.")
 ]
 
 
 @bench.command("run")
 def run(
-    world: Annotated[str, typer.Argument(help="A world; see: instar bench list")],
+    world: Which,
     arms: Annotated[str, typer.Option(help="Separated by commas.")] = _ARMS,
-    n: Annotated[int, typer.Option("--n", min=1, help="Tasks; every arm runs each.")] = 60,
-    tasks: Annotated[
-        str | None, typer.Option(help="Only families or ids like this, such as 'refund*'.")
-    ] = None,
-    generation: Annotated[
-        list[str] | None,
-        typer.Option(help="By default the active one, with an undecided adapter on top of it."),
-    ] = None,
-    model: Annotated[
-        list[str] | None, typer.Option(help="The model that acts; may be given several times.")
-    ] = None,
-    protocol: Annotated[
-        str, typer.Option(help="frozen: nothing is learnt; stream: scored, then learnt from.")
-    ] = "frozen",
-    attempts: Annotated[
-        int, typer.Option(min=1, help="At each task; from two on they are sampled.")
-    ] = 1,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Episodes at a time.")] = None,
+    n: Number = None,
+    tasks: Like = None,
+    generation: Generations = None,
+    model: Models = None,
+    protocol: Protocol = "frozen",
+    attempts: Attempts = 1,
+    concurrency: AtOnce = None,
     budget: Limit = None,
-    web_share: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of tasks by the web door.")
-    ] = None,
-    free: Annotated[bool, typer.Option("--free", help="The same house without rules.")] = False,
-    screenshots: Annotated[
-        bool, typer.Option("--screenshots", help="Keep a picture of every web step.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Measure even where the world's check fails.")
-    ] = False,
-    resume: Annotated[
-        str | None, typer.Option(help="Go on with a run that broke off, as it was begun.")
-    ] = None,
+    web_share: WebShare = None,
+    free: Free = False,
+    screenshots: Screenshots = False,
+    force: Force = False,
+    resume: Resume = None,
     as_json: AsJson = False,
     workspace: Folder = None,
     seed: Seed = None,
     option: Options = None,
 ) -> None:
     """Measure arms on held-out tasks with paired seeds."""
-    more = [f"world.name={world}"] + ([f"model.name={model[0]}"] if model else [])
+    more = world_settings(world) + ([f"model.name={model[0]}"] if model else [])
     config = load(workspace, seed, option, *more)
     asked = {
         "arms": _names(arms),
@@ -203,7 +225,9 @@ def show(run: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed
 
 @bench.command("health")
 def health(
-    world: Annotated[str, typer.Argument(help="A world; see: instar bench list")] = "house_rules",
+    world: Annotated[
+        str, typer.Argument(help="A world or FILE.jsonl; see: instar bench list")
+    ] = "house_rules",
     n: Annotated[int, typer.Option("--n", min=1, help="Tasks to check.")] = 24,
     as_json: AsJson = False,
     workspace: Folder = None,
@@ -211,7 +235,7 @@ def health(
     option: Options = None,
 ) -> None:
     """Check a world: its oracle passes, doing nothing fails, altered oracle runs fail."""
-    config = load(workspace, seed, option, f"world.name={world}")
+    config = load(workspace, seed, option, *world_settings(world))
     found = wait_for(_health(config, n))
     emit(as_json, found, json.dumps(found, indent=2))
     if not found["healthy"]:

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, TypedDict
 from benchmarks.runner import bounded
 from instar.compose import Workspace
 from instar.config import Config
-from instar.contracts import Solve
-from instar.errors import ModelFault
+from instar.contracts import Solve, World
+from instar.errors import ModelFault, UserError
 from instar.progress import Progress, Tally
 from instar.store import Store
-from instar.types import StopReason, Task, Trajectory, content_hash
+from instar.types import Split, StopReason, Task, Trajectory, content_hash
 
-__all__ = ["Job", "Loop", "Output", "State", "draw"]
+__all__ = ["Job", "Loop", "Output", "State", "draw", "some"]
 
 _HOPELESS = 8
 
@@ -67,6 +67,21 @@ class Job(NamedTuple):
 def draw(config: Config, *key: object) -> int:
     """A seed that belongs to one purpose of one run."""
     return int(content_hash([config.seed, *key], 8), 16) % 2**31
+
+
+def some(world: World, split: Split, n: int, seed: int) -> list[Task]:
+    """Tasks of a world, at least one.
+
+    Raises:
+        UserError: It has none of this split, which happens where people mark the splits.
+    """
+    found = world.tasks(split, n, seed)
+    if not found:
+        raise UserError(
+            f"{world.namespace} has no {split.value} task. "
+            f'In a file of tasks, mark some with "split": "{split.value}".'
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from curriculum.checks import Admitted, check
 from curriculum.propose.base import Context
-from instar._loop import Loop, State, draw
+from instar._loop import Loop, State, draw, some
 from instar._methods import build
 from instar.contracts import Proposer, Selector
 from instar.types import Score, Split, Status, Task, Trajectory
@@ -51,7 +51,9 @@ def _choose(loop: Loop, key: str, state: State) -> dict[str, Any]:
     rng = random.Random(seed)
     second = key.endswith("_2")
     proposed, facts = _propose(loop, f"g{state['turn']}/practise_1", rng) if second else _NONE
-    pool = workspace.home.tasks(Split.PRACTISE, _POOL * practise.tasks, seed)
+    pool = some(workspace.home, Split.PRACTISE, _POOL * practise.tasks, seed)
+    for later in (Split.GATE, Split.HELD_OUT):  # it would be late to find that out after practice
+        some(workspace.home, later, 1, seed)
     home = [*proposed, *_selector(loop, key).select(pool, max(0, wanted - len(proposed)), rng)]
     foreign = abroad.tasks(Split.PRACTISE, away, seed) if abroad is not None and away else []
     unique = list({t.id: t for t in home}.values())

@@ -15,9 +15,9 @@ from typing import Any
 from instar._loop import Job, Loop, Output, State, draw
 from instar._methods import build
 from instar._practice import choose, learn
-from instar._threads import in_thread
 from instar.compose import Serving
 from instar.contracts import Distiller
+from instar.threads import in_thread
 from instar.types import (
     Generation,
     GenerationStatus,

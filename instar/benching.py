@@ -47,7 +47,7 @@ class Request(Record):
     """What to measure.
 
     Attributes:
-        n: Tasks.
+        n: Tasks; by default 60, or all where there are fewer.
         tasks: Pattern of the families or ids to choose from.
         models: Names; by default the model of the settings.
         generations: Ids; by default the active one with what is undecided on top of it.
@@ -63,7 +63,7 @@ class Request(Record):
     """
 
     arms: tuple[str, ...] = ("base", "memory", "adapter", "both")
-    n: int = Field(default=60, ge=1)
+    n: int | None = Field(default=None, ge=1)
     tasks: str | None = None
     models: tuple[str, ...] = ()
     generations: tuple[str, ...] = ()
@@ -149,8 +149,8 @@ async def _plan(loop: Loop, wanted: Request) -> _Plan:
     workspace, config = loop.workspace, loop.config
     generations = await _generations(loop, wanted.generations)
     world = workspace.world(free=wanted.free, web_share=wanted.web_share)
-    problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
     tasks = checks.choose(world, Split.HELD_OUT, wanted.n, config.seed, wanted.tasks)
+    problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
     models = wanted.models or (config.model.name,)
     learns = wanted.protocol == "stream"
     found, missing = subjects(workspace, models, generations, wanted.arms, learns)

@@ -7,6 +7,7 @@ would wait for the training. Everything that lasts is written so that it may be 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -26,7 +27,8 @@ async def in_thread(work: Callable[[], Value]) -> Value:
             if not future.done():
                 set_value()
 
-        loop.call_soon_threadsafe(if_waited_for)
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+            loop.call_soon_threadsafe(if_waited_for)
 
     def run() -> None:
         try:
