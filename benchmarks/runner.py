@@ -28,6 +28,7 @@ __all__ = [
     "Line",
     "Settings",
     "Spending",
+    "begin",
     "bounded",
     "episode_seed",
     "read_lines",
@@ -64,6 +65,7 @@ class Settings(Record):
             scored before anything is learnt from it.
         options: What else shaped the run, such as the share of web tasks.
         left_out: Arms that were asked for and cannot be measured, each with the reason.
+        subjects: What each arm was made of: model, hash of its weights, generation, adapter.
     """
 
     run: str
@@ -78,6 +80,7 @@ class Settings(Record):
     protocol: str = "frozen"
     options: dict[str, JsonValue] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
+    subjects: dict[str, dict[str, str | None]] = Field(default_factory=dict)
 
 
 class Line(Record):
@@ -167,15 +170,20 @@ def read_settings(folder: Path) -> Settings:
         ) from error
 
 
-def _begin(folder: Path, settings: Settings) -> None:
+def begin(folder: Path, settings: Settings, about: Mapping[str, JsonValue] | None = None) -> None:
+    """Make the folder of a run with its settings, the versions at work, and what else is known.
+
+    Raises:
+        UserError: It holds a run with other settings.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "settings.json").exists():
         value = {"settings": settings.model_dump(mode="json"), "versions": versions()}
-        write_json(folder / "settings.json", value)
+        write_json(folder / "settings.json", value | dict(about or {}))
         return
     if read_settings(folder) != settings:
         raise UserError(
-            f"Run {settings.run!r} was begun with other settings. "
+            f"Run {settings.run!r} was begun with other settings, models or weights. "
             "Resume it with the options of its settings.json, or leave out --resume."
         )
 
@@ -242,7 +250,7 @@ async def run(
         The episodes in the order of the settings' arms, of the tasks and of the attempts: all of
         them, unless a limit was reached or an arm was left for later.
     """
-    _begin(folder, settings)
+    begin(folder, settings)
     wanted = [
         (arm, task, k) for arm in settings.arms for task in tasks for k in range(settings.attempts)
     ]

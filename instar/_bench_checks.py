@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from benchmarks.fairness import SourcesOf
 from benchmarks.forecast import Past
 from benchmarks.health import HasBaselines, check, sample
@@ -23,7 +25,7 @@ from instar.progress import Progress
 from instar.store import Store
 from instar.types import Split, Task, content_hash
 
-__all__ = ["baselines", "choose", "examine", "fit", "past", "sources_of"]
+__all__ = ["about", "baselines", "choose", "examine", "fit", "past", "sources_of"]
 
 _CHECKED = 8
 _USUAL = 60
@@ -124,6 +126,17 @@ async def _world(config: Config) -> AsyncIterator[World]:
         close = getattr(world, "close", None)
         if close is not None:
             await close()
+
+
+async def about(config: Config) -> dict[str, JsonValue]:
+    """All settings, and the browser that is at hand."""
+    from tools.chromium import chromium_version, find_chromium
+
+    try:
+        browser = await chromium_version(find_chromium())
+    except UserError:
+        browser = ""
+    return {"config": config.model_dump(mode="json"), "browser": browser or None}
 
 
 def past(runs: Path, settings: Settings) -> Past | None:

@@ -9,7 +9,7 @@ from instar._arms import lacking
 from instar.compose import Serving, Workspace
 from instar.types import Generation
 
-__all__ = ["Subject", "subjects"]
+__all__ = ["Subject", "made_of", "subjects"]
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,17 @@ def _foreign_weights(
         return {}
     why = f"the adapter of {generation.id} belongs to {generation.model}"
     return {a: why for a in arms if a in ("adapter", "both", "placebo_adapter")}
+
+
+def made_of(workspace: Workspace, subject: Subject) -> dict[str, str | None]:
+    """What a run keeps of a subject; equal ones answer alike."""
+    from finetune.registry import base_hash
+
+    model = workspace.model(subject.serving.model)
+    return {
+        "model": model.name,
+        "weights": base_hash(model.folder) if model.folder else None,
+        "generation": subject.generation.id,
+        "memory": subject.serving.memory,
+        "adapter": subject.serving.adapter,
+    }

@@ -6,7 +6,6 @@ and what it can show, and ends with figures, a report, and whether the arms had 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,24 +22,23 @@ from benchmarks.summary import summarise
 from instar import _bench_checks as checks
 from instar._arms import fullest
 from instar._loop import Loop
-from instar._methods import build
 from instar._placebo import placebo_adapter
 from instar._reporting import leakage
+from instar._scaling import best_of_n
 from instar._stages import start
 from instar._streaming import Stream
-from instar._subjects import Subject, subjects
+from instar._subjects import Subject, made_of, subjects
 from instar.compose import ARMS, Workspace
 from instar.contracts import Solve, World
 from instar.errors import UnknownName, UserError
 from instar.progress import Progress
-from instar.types import Generation, Record, Split, Task, Trajectory
+from instar.types import Generation, Record, Split, Task
 
 __all__ = ["Request", "measure"]
 
 _GUARD = frozenset({"same_task"})
 _LEARNING = frozenset({"memory", "both"})
 _BEST = "best_of_n"
-_FEWEST = 2
 
 
 class Request(Record):
@@ -172,6 +170,7 @@ async def _plan(loop: Loop, wanted: Request) -> _Plan:
         protocol=wanted.protocol,
         options=wanted.model_dump(mode="json", include=set(_SHAPE)),
         left_out=missing,
+        subjects={s.label: made_of(workspace, s) for s in found},
     )
     limits = Limits(steps=config.agent.max_steps, tokens=config.agent.max_tokens)
     folder = workspace.path / "runs" / name
@@ -181,6 +180,7 @@ async def _plan(loop: Loop, wanted: Request) -> _Plan:
 async def _run(loop: Loop, plan: _Plan) -> list[Line]:
     """All episodes; the stream's one after the other, and the best of n when all others are known."""
     settings, before = plan.settings, runner.read_lines(plan.folder)
+    runner.begin(plan.folder, settings, await checks.about(loop.config))
     total = settings.n * settings.attempts * len(settings.arms)
     past = checks.past(plan.folder.parent, settings)
     cost = forecast(total - len(before), settings.n, plan.limits, past)
@@ -219,7 +219,7 @@ async def _run(loop: Loop, plan: _Plan) -> list[Line]:
         )
         best = [s for s in plan.subjects if s.arm == _BEST]
         if best:
-            solvers |= {s.label: _best(loop, solvers[s.label], lines) for s in best}
+            solvers |= {s.label: best_of_n(loop.config, solvers[s.label], lines) for s in best}
             lines = await part(best, limit)
     return lines
 
@@ -249,23 +249,6 @@ def _streams(loop: Loop, plan: _Plan) -> dict[str, Stream]:
         for s in plan.subjects
         if s.arm in _LEARNING
     }
-
-
-def _best(loop: Loop, attempt: Solve, lines: Sequence[Line]) -> Solve:
-    """As many attempts as the dearest other arm could pay with its calls, and at least two."""
-    calls: dict[str, list[int]] = {}
-    for line in lines:
-        calls.setdefault(line.arm, []).append(line.trajectory.usage.calls)
-    means = {arm: sum(c) / len(c) for arm, c in calls.items()}
-    base = next((m for arm, m in means.items() if arm.endswith("base") and m), None)
-    n = math.ceil(max(means.values()) / base) if base else _FEWEST
-    scaler = build("agent.scale", _BEST, loop.config, n=max(_FEWEST, n))
-
-    async def solve(task: Task, seed: int) -> Trajectory:
-        found: Trajectory = await scaler.solve(attempt, task, seed)
-        return found
-
-    return solve
 
 
 async def _generations(loop: Loop, ids: Sequence[str]) -> list[Generation]:

@@ -23,7 +23,6 @@ from instar.errors import UserError
 __all__ = ["Finding", "State", "examine"]
 
 _LEAST_PYTHON = (3, 11)
-_ANSWER_SECONDS = 20
 _OPTIONAL_EXTRAS = frozenset({"bench", "dev", "offline"})
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -112,36 +111,18 @@ def _package(extra: str, requirement: str) -> Finding:
 
 
 async def _chromium() -> list[Finding]:
-    from tools.chromium import find_chromium
+    from tools.chromium import chromium_version, find_chromium
 
     remedy = "python -m tools.install_chromium"
     try:
         path = find_chromium()
     except UserError as error:
         return [Finding(name="Chromium", state=State.MISSING, detail=str(error), remedy=remedy)]
-    version = await _version(path)
+    version = await chromium_version(path)
     if not version:
         detail = f"{path} does not start"
         return [Finding(name="Chromium", state=State.BROKEN, detail=detail, remedy=remedy)]
     return [Finding(name="Chromium", state=State.FOUND, detail=f"{version} ({path})")]
-
-
-async def _version(program: Path) -> str:
-    """What a program says to ``--version``; empty if it does not start or does not answer."""
-    pipe = asyncio.subprocess.PIPE
-    try:
-        process = await asyncio.create_subprocess_exec(
-            program, "--version", stdout=pipe, stderr=asyncio.subprocess.DEVNULL
-        )
-    except OSError:
-        return ""
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), _ANSWER_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return ""
-    return output.decode(errors="replace").strip() if process.returncode == 0 else ""
 
 
 async def _pocket() -> list[Finding]:

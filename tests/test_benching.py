@@ -58,6 +58,19 @@ async def test_several_generations_are_labelled_and_compared_within_and_across(w
     assert found["fairness"] == {"fair": True, "problems": []}
 
 
+async def test_a_run_says_what_it_was_made_of_and_is_not_resumed_with_something_else(workspace):
+    found = await bench(workspace)
+    path = Path(found["report"]).parent / "settings.json"
+    kept = json.loads(path.read_text())
+    assert kept["config"]["practise"]["tasks"] == 16 and kept["versions"]["langgraph"]
+    made = kept["settings"]["subjects"]
+    assert made["base"]["memory"] is None and made["memory"]["memory"] == found["generation"]
+    kept["settings"]["subjects"]["base"]["weights"] = "of another model"
+    path.write_text(json.dumps(kept))
+    with pytest.raises(UserError, match="other settings, models or weights"):
+        await bench(workspace, resume=found["run"])
+
+
 async def test_repeated_attempts_are_not_more_tasks(workspace):
     found = await bench(workspace, attempts=3, arms=("memory",))
     figures = found["arms"]["memory"]
@@ -137,23 +150,16 @@ async def test_best_of_n_counts_every_attempt(workspace):
 
 
 async def test_writing_while_nothing_may_be_learnt_is_seen(workspace, monkeypatch):
-    summarised = benching.runner.run
+    run, active = benching.runner.run, workspace.store.active()
+    child = active.model_copy(
+        update={"id": "g9-smuggler", "parent": active.id, "status": GenerationStatus.RETIRED}
+    )
+    item = workspace.store.items(active.id)[0].model_copy(update={"id": "smuggled"})
 
-    async def writes(settings, tasks, solvers, folder, *rest):
-        lines = await summarised(settings, tasks, solvers, folder, *rest)
-        active = workspace.store.active()
-        item = workspace.store.items(active.id)[0].model_copy(update={"id": "smuggled"})
-        if settings.run == sorted(p.name for p in folder.parent.glob("bench*"))[-1]:
-            child = active.model_copy(
-                update={
-                    "id": f"g9-{settings.run}",
-                    "parent": active.id,
-                    "status": GenerationStatus.RETIRED,
-                }
-            )
-            workspace.store.add_generation(child)
-            workspace.bank.write([MemoryOp(kind=OpKind.ADD, item=item)], child.id)
-        return lines
+    async def writes(*arguments):
+        workspace.store.add_generation(child)
+        workspace.bank.write([MemoryOp(kind=OpKind.ADD, item=item)], child.id)
+        return await run(*arguments)
 
     monkeypatch.setattr(benching.runner, "run", writes)
     found = await bench(workspace)

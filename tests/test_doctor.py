@@ -72,7 +72,7 @@ def test_requirements_of_an_installation(tmp_path, monkeypatch):
     [("echo Chromium 1.2", State.FOUND), ("exit 1", State.BROKEN), ("exec sleep 30", State.BROKEN)],
 )
 async def test_chromium_has_to_answer(tmp_path, monkeypatch, script, state):
-    monkeypatch.setattr(doctor, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("tools.chromium._ANSWER_SECONDS", 0.5)
     monkeypatch.setenv("INSTAR_CHROMIUM", str(program(tmp_path / "browser", script)))
     (finding,) = await doctor._chromium()
     assert finding.state == state and bool(finding.remedy) == (state != State.FOUND)

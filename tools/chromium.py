@@ -7,6 +7,7 @@ starting its driver first, and because any downloaded build will do, not only th
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -15,9 +16,10 @@ from pathlib import Path
 
 from instar.errors import MissingExtra, UserError
 
-__all__ = ["FLAGS", "VARIABLE", "find_chromium"]
+__all__ = ["FLAGS", "VARIABLE", "chromium_version", "find_chromium"]
 
 VARIABLE = "INSTAR_CHROMIUM"
+_ANSWER_SECONDS = 20
 _FEATURES_OFF = (
     # Each context is a window whose address bar would start two renderers: half the cost of a page.
     "WebUIOmniboxPopup",
@@ -103,3 +105,21 @@ def find_chromium() -> Path:
         remedy = f"playwright install chromium (or set {VARIABLE} to the path of one)"
         raise MissingExtra("A Chromium browser", remedy)
     return found
+
+
+async def chromium_version(program: Path) -> str:
+    """What a program says to ``--version``; empty if it does not start or does not answer."""
+    pipe = asyncio.subprocess.PIPE
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program, "--version", stdout=pipe, stderr=asyncio.subprocess.DEVNULL
+        )
+    except OSError:
+        return ""
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), _ANSWER_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return ""
+    return output.decode(errors="replace").strip() if process.returncode == 0 else ""
