@@ -46,6 +46,7 @@ _PACKAGES = (
     "chromadb",
     "langgraph",
     "playwright",
+    "agentdojo",
 )
 
 Job = TypeVar("Job")

@@ -53,6 +53,7 @@ def arm_figures(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
         "tokens_per_success": _mean([t.usage.tokens for t in clean]),
         "value": _mean([t.score.value for t in known if t.score.value is not None]),
         "families": _families(known),
+        "metrics": _metrics(known),
         **attempts_figures(_by_task(known)),
     }
 
@@ -73,6 +74,15 @@ def _interval(known: Sequence[Trajectory]) -> list[float] | None:
         return list(wilson(sum(map(sum, by_task.values())), len(known)))
     found = mean_interval([success(t) for t in known], [t.task.id for t in known])
     return None if found is None else [max(0.0, found.low), min(1.0, found.high)]
+
+
+def _metrics(known: Sequence[Trajectory]) -> dict[str, float]:
+    """Mean of each further result that the world names, over the episodes that have it."""
+    found: dict[str, list[float]] = {}
+    for one in known:
+        for name, value in one.score.metrics.items():
+            found.setdefault(name, []).append(value)
+    return {name: fmean(values) for name, values in sorted(found.items())}
 
 
 def _families(known: Sequence[Trajectory]) -> dict[str, list[int]]:

@@ -29,6 +29,9 @@ __all__ = ["register"]
 
 generations = typer.Typer(help="Generations: list, show, promote, roll back.", no_args_is_help=True)
 
+_BESIDE = ("utility", "attack_success")
+"""Results of which neither says anything alone: shown together where a world measures them."""
+
 _TEMPLATE = """# Settings of this workspace; every key is optional. All keys: instar init --help
 preset = "{preset}"
 seed = {seed}
@@ -112,12 +115,21 @@ def _generation_table(found: list[dict[str, Any]]) -> str:
 
 def arm_table(measured: dict[str, Any]) -> str:
     """The arms of a summary, and their paired differences."""
+    figures = measured["arms"].values()
+    beside = [m for m in _BESIDE if any(m in f.get("metrics", {}) for f in figures)]
     arms = [
-        [name.replace("_", " "), _share(f["success"]), _span(f["interval"]), _number(f["steps"])]
+        [
+            name.replace("_", " "),
+            _share(f["success"]),
+            _span(f["interval"]),
+            *(_share(f["metrics"].get(m)) for m in beside),
+            _number(f["steps"]),
+        ]
         for name, f in measured["arms"].items()
     ]
+    shown = [m.replace("_", " ") for m in beside]
     head = f"{measured['benchmark']}, {measured['n']} tasks, generation {measured['generation']}"
-    blocks = [head, table(["arm", "clean", "95 %", "steps"], arms)]
+    blocks = [head, table(["arm", "clean", "95 %", *shown, "steps"], arms)]
     if measured["paired"]:
         blocks.append(paired_table(measured["paired"]))
     if measured.get("baselines"):

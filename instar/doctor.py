@@ -23,7 +23,7 @@ from instar.errors import UserError
 __all__ = ["Finding", "State", "examine"]
 
 _LEAST_PYTHON = (3, 11)
-_OPTIONAL_EXTRAS = frozenset({"bench", "dev", "offline"})
+_OPTIONAL_EXTRAS = frozenset({"agentdojo", "bench", "dev", "offline"})
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 

