@@ -42,6 +42,7 @@ async def examine(workspace: Path) -> list[Finding]:
     checks: dict[str, Check] = {
         "Python": _python,
         "packages": _packages,
+        "BFCL": _bfcl,
         "Chromium": _chromium,
         "pocket model": _pocket,
         "CUDA": _cuda,
@@ -108,6 +109,14 @@ def _package(extra: str, requirement: str) -> Finding:
         return Finding(name=name, state=State.FOUND, detail=version, needed=needed)
     detail = f"{version}, needed {wanted.specifier}"
     return Finding(name=name, state=State.BROKEN, detail=detail, remedy=remedy, needed=needed)
+
+
+async def _bfcl() -> list[Finding]:
+    """The wheel of one world, which belongs to no extra because it must come without what it needs."""
+    from benchmarks.worlds._bfcl_wheel import INSTALL, REQUIREMENT
+
+    found = _package("bench", REQUIREMENT)
+    return [found.model_copy(update={"remedy": INSTALL}) if found.remedy else found]
 
 
 async def _chromium() -> list[Finding]:
