@@ -313,4 +313,4 @@ def test_bench_run_reports_utility_and_attack_success_together(capsys, tmp_path,
     assert arm["metrics"] == {"utility": arm["success"], "attack_success": pytest.approx(12 / 36)}
     table = instar("show", found["run"]).splitlines()
     row = next(i for i, line in enumerate(table) if "attack success" in line)
-    assert "utility" in table[row] and "0 %" in table[row + 2] and "33 %" in table[row + 2]
+    assert "utility" in table[row] and "0 %" in table[row + 1] and "33 %" in table[row + 1]
