@@ -71,8 +71,10 @@ $(VENV)/.run: $(VENV)/.torch pyproject.toml constraints.txt
 	$(PIP) install -e '.[local,bench]' -c constraints.txt
 	@touch $@
 
+# The world bfcl comes without what it asks for, which would clash with the rest and is not needed.
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt
 	$(PIP) install -e '.[all]' -c constraints.txt
+	$(PIP) install --no-deps bfcl-eval mpmath -c constraints.txt
 	@touch $(VENV)/.run $@
 
 $(VENV)/.chromium: $(VENV)/.run tools/install_chromium.py
