@@ -130,10 +130,10 @@ async def _world(config: Config) -> AsyncIterator[World]:
 
 async def about(config: Config) -> dict[str, JsonValue]:
     """All settings, and the browser that is at hand."""
-    from tools.chromium import chromium_version, find_chromium
+    from tools.chromium import find_chromium, version_of
 
     try:
-        browser = await chromium_version(find_chromium())
+        browser = await version_of(find_chromium())
     except UserError:
         browser = ""
     return {"config": config.model_dump(mode="json"), "browser": browser or None}

