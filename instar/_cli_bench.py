@@ -195,11 +195,21 @@ def compare(
 
 
 @bench.command("list")
-def list_all(as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
+def list_all(
+    world: Annotated[
+        str | None, typer.Argument(help="List the tasks that this world knows of instead.")
+    ] = None,
+    as_json: AsJson = False,
+    workspace: Folder = None,
+    seed: Seed = None,
+) -> None:
     """The worlds there are, and the runs of this workspace."""
     from instar import plugins
     from instar._bench_runs import listed
 
+    if world is not None:
+        _list_tasks(world, as_json)
+        return
     worlds = plugins.methods("benchmarks.worlds")
     runs, broken = listed(load(workspace, seed, None).workspace)
     for why in broken:
@@ -211,6 +221,18 @@ def list_all(as_json: AsJson = False, workspace: Folder = None, seed: Seed = Non
     ]
     told += "\n\n" + table(["run", "world", "generation", "n", "finished"], rows, "No runs yet.")
     emit(as_json, {"worlds": worlds, "runs": runs}, told)
+
+
+def _list_tasks(world: str, as_json: bool) -> None:
+    from instar import plugins
+    from instar.errors import UserError
+
+    catalogue = getattr(plugins.load("benchmarks.worlds", world), "catalogue", None)
+    if catalogue is None:
+        raise UserError(f"{world} has no list of its tasks. Worlds: instar bench list")
+    known = [page.model_dump() for page in catalogue()]
+    rows = [[p["name"], "yes" if p["offered"] else "no", p["note"]] for p in known]
+    emit(as_json, {"tasks": known}, table(["task", "offered", "note"], rows))
 
 
 @bench.command("show")

@@ -42,7 +42,7 @@ _SETTINGS = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_OFFLINE": "1",
 }
-_PRIVATE = re.compile(r"(_API_KEY|_TOKEN|_BASE_URL|_API_BASE)$|^INSTAR_")
+_PRIVATE = re.compile(r"(_API_KEY|_TOKEN|_BASE_URL|_API_BASE)$|^INSTAR_(?!BROWSERGYM_PYTHON$)")
 
 
 def _prepare(environment: dict[str, str] | os._Environ[str]) -> None:

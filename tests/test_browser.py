@@ -240,6 +240,20 @@ async def test_new_tabs_come_to_the_front(show: Any) -> None:
     assert (await hand.do("click", "refund")).text == "order 417 refunded"
 
 
+async def test_a_page_begun_anew_is_as_if_just_opened(show: Any, site: Site) -> None:
+    fresh = await show("form.html", 5)
+    hand = await show("leaving.html")
+    await hand.do("click", "tab")
+    await hand.do("click", "refund")
+    await hand.page.again(f"{site.url}/form.html", 5)
+    assert await hand.page.observe() == fresh.observation
+    hand.observation = fresh.observation
+    again = await hand.do("click", "refund")
+    assert again == await fresh.do("click", "refund") and again.text == "order 417 refunded"
+    with pytest.raises(EpisodeFault):
+        await hand.page.again("http://127.0.0.1:9/", 0)
+
+
 async def test_only_web_pages_of_allowed_hosts(show: Any, site: Site) -> None:
     hand = await show("leaving.html")
     for url, told in (

@@ -72,6 +72,7 @@ def one_line(text: str) -> str:
         (["bench", "run", "house_rules", "--arms", "base,memry"], "memory"),
         (["bench", "run", "house_rules", "--generation", "g7"], "generation"),
         (["bench", "show", "run9"], "instar bench list"),
+        (["bench", "list", "house_rules"], "instar bench list"),
         (["memory", "show", "nothing"], "instar memory list"),
         (["generations", "show", "g7"], "g7"),
         (["generations", "rollback"], "instar generations list"),
@@ -136,6 +137,13 @@ def test_worlds_and_runs_are_listed(instar):
     found = json.loads(instar("bench", "list", "--json")[1])
     assert "house_rules" in found["worlds"]
     assert found["runs"] == []
+
+
+def test_bench_list_shows_what_a_world_leaves_out(instar):
+    pages = json.loads(instar("bench", "list", "miniwob", "--json")[1])["tasks"]
+    found = {page["name"]: page for page in pages}
+    assert len(found) == 125 and found["login-user"]["offered"]
+    assert not found["drag-box"]["offered"] and found["drag-box"]["note"] == "needs dragging"
 
 
 def test_bench_run_ends_with_the_promised_object(instar):

@@ -72,6 +72,19 @@ class BrowserPage:
         """
         await self._tabs.start(url)
 
+    async def again(self, url: str, seed: int) -> None:
+        """Begin anew at another address, as if just opened, in the same context.
+
+        Cookies and what else the site keeps stay: for worlds whose pages keep nothing.
+
+        Raises:
+            EpisodeFault: It does not load.
+        """
+        async with self._slots:
+            await self._tabs.restart(url)
+        self._seed, self._taken, self._last = seed, 0, None
+        self._actions.elements = {}
+
     def tools(self) -> list[ToolSpec]:
         """The tools at hand."""
         return self._toolset.tools()

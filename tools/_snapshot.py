@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from tools._tree import Node, parse
 
-__all__ = ["Element", "Snapshot", "count_tokens", "take"]
+__all__ = ["Element", "Snapshot", "count_tokens", "take", "take_tree"]
 
 INTERACTIVE = frozenset(
     [
@@ -253,19 +253,30 @@ def take(raw: str, title: str, seed: str, budget: int) -> Snapshot:
         seed: Decides the references.
         budget: Tokens, by `count_tokens`.
     """
-    root = parse(raw)
+    return take_tree(parse(raw), [f"page: {' '.join(title.split())}".rstrip()], seed, budget)
+
+
+def take_tree(root: Node, head: Sequence[str], seed: str | None, budget: int) -> Snapshot:
+    """Write a page that is a tree already.
+
+    Args:
+        root: The tree.
+        head: Lines to begin with.
+        seed: Decides the references; where it is None, the tree's own are shown.
+        budget: Tokens, by `count_tokens`.
+    """
     lines = _labelled(list(_inner(root)))
-    head = f"page: {' '.join(title.split())}".rstrip()
     content = "\n".join(x.text + x.tail for x in lines)
     loud = [x.text.partition(": ") for x in lines if x.rank == 0]
-    shown, note = _cut(lines, budget - count_tokens(head))
-    acting = [x for x in shown if x.element]
-    for line, ref in zip(acting, _references(len(acting), seed), strict=False):
+    shown, note = _cut(lines, budget - sum(map(count_tokens, head)))
+    acting = [(x, x.element) for x in shown if x.element]
+    drawn = [e.handle for _, e in acting] if seed is None else _references(len(acting), seed)
+    for (line, _), ref in zip(acting, drawn, strict=False):
         line.ref = ref
     written = [x.render() for x in shown if x.element is None or x.ref]
     return Snapshot(
-        text="\n".join([head, *written, *([note] if note else [])]),
-        elements={x.ref: x.element for x in acting if x.element and x.ref},
+        text="\n".join([*head, *written, *([note] if note else [])]),
+        elements={x.ref: e for x, e in acting if x.ref},
         alerts=tuple(t for r, _, t in loud if r == "alert"),
         statuses=tuple(t for r, _, t in loud if r == "status"),
         content=content,

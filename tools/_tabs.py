@@ -20,6 +20,7 @@ __all__ = ["Tabs", "brief"]
 
 _PATIENCE = 2  # a load may take so many times what an action may
 _ERROR_PAGE = "chrome-error:"
+_CORNER = (1023, 767)  # of the viewport
 # The race is for pages that are hidden, where no frame is ever drawn.
 _FRAME = """() => new Promise(done => {
   requestAnimationFrame(() => setTimeout(done, 0)); setTimeout(done, 100) })"""
@@ -94,6 +95,27 @@ class Tabs:
             await self.front.goto(url)
         except Error as error:
             raise EpisodeFault(f"{url} does not load: {brief(error.message)}") from error
+
+    async def restart(self, url: str) -> None:
+        """Open another address in the first tab, and none besides it.
+
+        Raises:
+            EpisodeFault: It does not load.
+        """
+        from playwright.async_api import Error
+
+        try:
+            for page in self._pages[1:]:
+                await page.close()
+            # Where the last click left the pointer, it would hover over the new page.
+            await self.front.mouse.move(*_CORNER)
+            await self.front.goto(url)
+        except Error as error:
+            raise EpisodeFault(f"{url} does not load: {brief(error.message)}") from error
+        self._pending.clear()
+        self.notes.clear()
+        self.refused.clear()
+        self.failure = ""
 
     async def settle(self) -> None:
         """Wait for what an action began, for a limited time."""

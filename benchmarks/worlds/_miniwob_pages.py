@@ -8,6 +8,7 @@ animations are off (an observation would show their middle).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["Pages", "Verdict", "begin", "folder", "goals", "verdict"]
 
 _HIDDEN = "#reward-display, #click-canvas, #query, #sync-task-cover { display: none !important }"
+# Pictures of style sheets are fetched before: one that comes late moves what is beside it.
 _START = """async seed => {
   if (window.jQuery) jQuery.fx.off = true;
+  const sheets = [...document.styleSheets].filter(s => !s.href);
+  const rules = sheets.flatMap(s => [...s.cssRules]).map(r => r.cssText).join(" ");
+  await Promise.all([...rules.matchAll(/url\\("([^"]+)"\\)/g)].map(found => {
+    const picture = new Image();
+    picture.src = found[1];
+    return picture.decode().catch(() => 0); }));
   Math.seedrandom(seed);
   core.EPISODE_MAX_TIME = 1e8;
   if (core.EP_TIMER !== null) core.endEpisode(0);
@@ -61,6 +69,7 @@ class Pages:
         self._browser = Browser()
         self._runner: web.AppRunner | None = None
         self._lock = asyncio.Lock()
+        self._idle: list[BrowserPage] = []
 
     async def _port(self) -> int:
         from aiohttp import web
@@ -75,24 +84,48 @@ class Pages:
             return int(self._runner.addresses[0][1])
 
     async def open(self, name: str, seed: int) -> BrowserPage:
-        """The page of a task in a context of its own.
+        """The page of a task, loaded anew; in a context that an earlier task is done with, if any.
 
         Raises:
             EpisodeFault: It does not load.
         """
         url = f"http://127.0.0.1:{await self._port()}/miniwob/{name}.html"
+        while self._idle:
+            page = self._idle.pop()
+            try:
+                await page.again(url, seed)
+            except EpisodeFault:  # it has crashed: another context may do
+                await _forget(page)
+            else:
+                return page
         return await self._browser.open_page(url, seed)
+
+    def back(self, page: BrowserPage) -> None:
+        """Take back a page; the next task begins in its context, for these pages keep nothing."""
+        self._idle.append(page)
 
     async def close(self) -> None:
         """Stop browser and server."""
+        self._idle.clear()
         await self._browser.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
 
-async def begin(page: BrowserPage, seed: int) -> str:
+async def _forget(page: BrowserPage) -> None:
+    from playwright.async_api import Error
+
+    with contextlib.suppress(Error):
+        await page.close()
+
+
+async def begin(page: BrowserPage, seed: int | str) -> str:
     """Start the task on a page that was just loaded; what it asks for.
+
+    Args:
+        page: The page.
+        seed: Of the page's generator, to which 7 and "7" are two different seeds.
 
     Raises:
         EpisodeFault: The page does not run the task.
@@ -101,7 +134,7 @@ async def begin(page: BrowserPage, seed: int) -> str:
 
     try:
         await page.raw.add_style_tag(content=_HIDDEN)
-        goal: str = await page.raw.evaluate(_START, str(seed))
+        goal: str = await page.raw.evaluate(_START, seed)
     except Error as error:
         raise EpisodeFault(f"the task does not start: {error.message[:200]}") from error
     return " ".join(goal.split())
@@ -135,7 +168,7 @@ async def goals(wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]
             if shown not in ("", name):
                 await page.raw.goto(f"{page.raw.url.rpartition('/')[0]}/{name}.html")
             shown = name
-            found[name, seed] = await begin(page, seed)
+            found[name, seed] = await begin(page, str(seed))
     except Error as error:
         raise EpisodeFault(f"a task's page does not load: {error.message[:200]}") from error
     finally:

@@ -2,10 +2,10 @@
 
 A task is a page and a seed. What it asks for is known only after the page was started with that
 seed, so listing tasks starts each of them once. Success is the page's full raw reward: no discount
-for time, no credit for parts. An agent has the browser's actions on the one page and can neither
-run script nor leave it. Listed are the pages whose elements the observation names and whose goal
-needs nothing but clicking, filling, choosing, ticking and keys; dragging, drawing and looking at
-pictures are left out.
+for time, no credit for parts, which stands apart as the metric ``partial``. An agent has the
+browser's actions on the one page and can neither run script nor leave it. Of the 125 pages that
+BrowserGym registers those are offered that these actions can solve; ``instar bench list miniwob``
+shows all, with the reason why the others (dragging, drawing, looking at pictures...) are not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import Field
 
+from benchmarks.worlds._miniwob_catalogue import NAMES, UNSUPPORTED, Known, catalogue
 from benchmarks.worlds._miniwob_pages import Pages, begin, goals, verdict
 from instar.contracts import Episode, Toolset
 from instar.errors import UnknownName, UserError
@@ -25,20 +26,6 @@ from instar.types import Record, Result, Score, Split, Status, Task, ToolSpec, c
 from tools.browser import BrowserPage
 
 __all__ = ["MiniWob"]
-
-_NAMES = """
-book-flight-nodelay buy-ticket choose-date-easy choose-date-nodelay choose-list click-button
-click-button-sequence click-checkboxes click-checkboxes-large click-checkboxes-transfer
-click-collapsible click-collapsible-2 click-collapsible-2-nodelay click-collapsible-nodelay
-click-dialog click-dialog-2 click-link click-option click-scroll-list click-tab click-tab-2
-click-tab-2-easy click-tab-2-hard click-tab-2-medium click-test click-test-2 click-test-transfer
-click-widget enter-date enter-password enter-text enter-text-2 enter-text-dynamic enter-time
-find-greatest find-word focus-text focus-text-2 form-sequence-2 form-sequence-3 generate-number
-guess-number login-user login-user-popup multi-layouts multi-orderings odd-or-even
-read-table read-table-2 search-engine sign-agreement simple-algebra simple-arithmetic
-use-autocomplete use-autocomplete-nodelay use-spinner
-"""
-NAMES = tuple(_NAMES.split())
 
 _LEAVING = frozenset(("navigate", "back"))
 _SEEDS = 10_000
@@ -71,8 +58,9 @@ class _OnePage:
 class _Attempt:
     """An attempt at one task."""
 
-    def __init__(self, page: BrowserPage) -> None:
-        self._page = page
+    def __init__(self, page: BrowserPage, pages: Pages) -> None:
+        self._page, self._pages = page, pages
+        self._open = True
         self._hands = _OnePage(page)
         self.toolset: Toolset = self._hands
 
@@ -96,11 +84,13 @@ class _Attempt:
             status=Status.PASS if passed else Status.FAIL,
             value=float(passed),
             evidence=evidence,
-            metrics={"raw": raw} if done else {},
+            metrics={"raw": raw, "partial": min(1.0, max(0.0, raw))} if done else {},
         )
 
     async def close(self) -> None:
-        await self._page.close()
+        if self._open:
+            self._open = False
+            self._pages.back(self._page)
 
 
 class MiniWob:
@@ -121,9 +111,16 @@ class MiniWob:
     def __init__(self, config: Config | None = None, **settings: Any) -> None:
         self.config = config or self.Config(**settings)
         for name in self.config.names:
+            if name in UNSUPPORTED:
+                raise UserError(f"MiniWoB++ task {name} {UNSUPPORTED[name]}: leave it out.")
             if name not in NAMES:
                 raise UnknownName("MiniWoB++ task", name, NAMES)
         self._pages = Pages()
+
+    @classmethod
+    def catalogue(cls) -> list[Known]:
+        """The 125 pages that BrowserGym registers: offered here, or why not."""
+        return catalogue()
 
     def tasks(self, split: Split, n: int, seed: int) -> list[Task]:
         """At most ``n`` distinct tasks of a split, pages in equal shares.
@@ -169,11 +166,11 @@ class MiniWob:
             raise UserError(f"Task {task.id} belongs to {task.world}; this is {self.id}.")
         page = await self._pages.open(str(task.params["page"]), seed)
         try:
-            await begin(page, int(str(task.params["seed"])))
+            await begin(page, str(task.params["seed"]))
         except BaseException:
             await page.close()
             raise
-        return _Attempt(page)
+        return _Attempt(page, self._pages)
 
     async def close(self) -> None:
         """Stop the browser and the server."""

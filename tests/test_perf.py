@@ -1,0 +1,105 @@
+"""The timing scripts: who plays when, and what is made of the seconds. Speed itself is not tested."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.perf import miniwob
+from instar.errors import EpisodeFault
+
+# A rival's interpreter that ignores the script it is given and answers at once.
+TINY = """\
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    print(json.dumps({"seconds": 1 + asked["seed"], "passed": asked["seed"] < 2}), flush=True)
+"""
+
+
+async def test_players_take_turns_in_a_changing_order() -> None:
+    played: list[tuple[str, str, int]] = []
+
+    def player(who: str, seconds: float) -> miniwob.Play:
+        async def play(name: str, seed: int) -> float | None:
+            played.append((who, name, seed))
+            return seconds + seed
+
+        return play
+
+    players = {who: player(who, n) for n, who in enumerate(("ours", "default", "tuned"))}
+    taken = await miniwob.alternate(players, 2)
+    rounds = [played[i : i + 3] for i in range(0, len(played), 3)]
+    assert [r[0][1:] for r in rounds] == [(n, seed) for seed in range(3) for n in miniwob.STEPS]
+    for one in rounds:
+        assert {who for who, _, _ in one} == set(players) and len({x[1:] for x in one}) == 1
+    assert {tuple(who for who, _, _ in one) for one in rounds} > {("default", "tuned", "ours")}
+    # The first round, seed 0, warms up.
+    assert taken["default"] == {name: [2, 3] for name in miniwob.STEPS}
+
+
+async def test_a_turn_that_one_fails_counts_for_none() -> None:
+    async def always(name: str, seed: int) -> float | None:
+        return 1.0
+
+    async def once(name: str, seed: int) -> float | None:
+        return None if (name, seed) == ("click-test", 2) else 5.0
+
+    taken = await miniwob.alternate({"ours": always, "default": once, "tuned": always}, 3)
+    assert {len(s["click-test"]) for s in taken.values()} == {2}
+    assert {len(s["login-user"]) for s in taken.values()} == {3}
+
+
+def test_ratios_are_medians_of_pairs() -> None:
+    seconds = {"ours": [1.0, 2.0, 9.0], "default": [12.0, 22.0, 9.0], "tuned": [4.0, 10.0, 45.0]}
+    taken = {who: {name: list(s) for name in miniwob.STEPS} for who, s in seconds.items()}
+    first, *_, last, turns, wanted = miniwob.table(taken).splitlines()[1:]
+    assert first.split() == ["click-test", "2000ms", "12000ms", "10000ms", "11.0", "5.0"]
+    assert (
+        last.split() == ["all", "11.0", "5.0"]
+        and turns == "turns: 12"
+        and ">= 10" in wanted
+        and ">= 4" in wanted
+    )
+
+
+@pytest.mark.browser
+async def test_a_rival_may_fail_but_not_end(tmp_path: Path) -> None:
+    pytest.importorskip("miniwob")
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable} -E\n{TINY}")
+    python.chmod(0o755)
+    rival = miniwob.Rival(str(python), "tuned")
+    assert await rival.play("click-test", 1) == 2
+    assert await rival.play("click-test", 2) is None
+    rival._process.kill()
+    with pytest.raises(EpisodeFault, match="tuned"):
+        await rival.play("click-test", 1)
+    rival.close()
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="function")
+async def test_our_script_solves_its_tasks() -> None:
+    import asyncio
+
+    pytest.importorskip("miniwob")
+    ours = await asyncio.to_thread(miniwob.Ours)
+    for name in miniwob.STEPS:
+        assert 0 < (await ours.play(name, 0) or 0) < 60
+    await ours.close()
+
+
+def test_without_the_rival_it_says_what_to_set(capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(sys, "argv", ["miniwob"])
+    monkeypatch.delenv("INSTAR_BROWSERGYM_PYTHON", raising=False)
+    assert miniwob.main() == 1
+    assert "INSTAR_BROWSERGYM_PYTHON" in capsys.readouterr().err
+
+
+def test_steps_are_json_for_the_rival() -> None:
+    assert json.loads(json.dumps(miniwob.STEPS)) == miniwob.STEPS
