@@ -41,8 +41,22 @@ def _dot(x: float, y: float, kind: str, radius: float = 5) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="{kind}"/>'
 
 
-def generations_chart(points: Sequence[Mapping[str, Any]]) -> str:
-    """Clean success of each generation with its interval, in the order of evolution."""
+def _stacked(levels: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Levels with one label for those that are equal to a point in a hundred, lowest first."""
+    named: dict[int, list[str]] = {}
+    for name, value in levels.items():
+        named.setdefault(round(100 * value), []).append(name.replace("_", " "))
+    return [(", ".join(names), value / 100) for value, names in sorted(named.items())]
+
+
+def generations_chart(
+    points: Sequence[Mapping[str, Any]], levels: Mapping[str, float] | None = None
+) -> str:
+    """Clean success of each generation with its interval, in the order of evolution.
+
+    Args:
+        levels: What those get who learn nothing, by name: one line each.
+    """
     width, height = 520, 270
     floor, room = height - _BOTTOM, height - _BOTTOM - _TOP
     slot = (width - _LEFT - _RIGHT) / max(1, len(points))
@@ -52,6 +66,10 @@ def generations_chart(points: Sequence[Mapping[str, Any]]) -> str:
         y = floor - room * tick
         body += [_line(_LEFT, y, width - _RIGHT, y, "grid")]
         body += [_text(_LEFT - 8, y + 4, f"{100 * tick:.0f}", "tick", "end")]
+    for name, value in _stacked(levels or {}):
+        y = floor - room * value
+        body += [_line(_LEFT, y, width - _RIGHT, y, "level")]
+        body += [_text(width - _RIGHT, y - 4, f"{name} {percent(value)}", "tick", "end")]
     known = [(x, p) for x, p in zip(xs, points, strict=True) if p["success"] is not None]
     path = " ".join(f"{x:.1f},{floor - room * p['success']:.1f}" for x, p in known)
     body.append(f'<polyline points="{path}" class="trace"/>')
@@ -68,22 +86,26 @@ def generations_chart(points: Sequence[Mapping[str, Any]]) -> str:
 
 
 def arms_chart(
-    arms: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, float] | None = None
+    arms: Mapping[str, Mapping[str, Any]], levels: Mapping[str, float] | None = None
 ) -> str:
-    """Clean success of each arm with its interval, one row an arm; scripted agents as lines."""
+    """Clean success of each arm with its interval, one row an arm, and the levels as lines."""
     width, row, left = 520, 34, 128
-    height = row * len(arms) + 34
+    marked = _stacked(levels or {})
+    head = 14 * len(marked)
+    height = head + row * len(arms) + 34
     room = width - left - 62
     body = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         x = left + room * tick
-        body += [_line(x, 8, x, height - 24, "grid")]
+        body += [_line(x, head + 8, x, height - 24, "grid")]
         body += [_text(x, height - 8, f"{100 * tick:.0f}", "tick")]
-    for value in (baselines or {}).values():
+    for index, (name, value) in enumerate(marked):
         x = left + room * value
-        body.append(_line(x, 8, x, height - 24, "baseline"))
+        body += [_line(x, 14 * index + 4, x, height - 24, "level")]
+        label = f"{name} {percent(value)}"
+        body += [_text(x + 4, 14 * index + 13, label, "tick", "start")]
     for index, (name, figures) in enumerate(arms.items()):
-        y = 8 + row * (index + 0.5)
+        y = head + 8 + row * (index + 0.5)
         kind = name.rpartition(":")[2]
         body.append(_text(left - 14, y + 4, name.replace("_", " "), "label", "end"))
         if figures["success"] is None:

@@ -25,7 +25,7 @@ def draw(
     title: str,
     points: Sequence[Mapping[str, Any]],
     arms: Mapping[str, Mapping[str, Any]],
-    baselines: Mapping[str, float] | None = None,
+    levels: Mapping[str, float] | None = None,
 ) -> None:
     """Write the picture.
 
@@ -35,7 +35,7 @@ def draw(
         points: The generations, each with ``label``, ``success`` and ``interval``; without any, only
             the arms are drawn.
         arms: Figures by arm.
-        baselines: Success of scripted agents, drawn as lines.
+        levels: What those get who learn nothing, by name: a line in each chart.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -47,8 +47,15 @@ def draw(
         left, right = figure.subplots(1, 2)
         _generations(left, points)
     else:
-        right = figure.subplots()
-    _arms(right, arms, baselines or {})
+        left, right = None, figure.subplots()
+    _arms(right, arms)
+    for i, (name, value) in enumerate((levels or {}).items()):
+        style = {"color": "#777777", "lw": 1, "ls": ("-", "--", ":", "-.")[i % 4]}
+        right.axvline(100 * value, label=name.replace("_", " "), **style)
+        if left is not None:
+            left.axhline(100 * value, **style)
+    if levels:
+        figure.legend(loc="outside lower center", ncols=len(levels), fontsize=8, frameon=False)
     beside = path.with_name(path.name + ".part")
     figure.savefig(beside, format="png")
     beside.replace(path)
@@ -81,7 +88,7 @@ def _generations(axes: Any, points: Sequence[Mapping[str, Any]]) -> None:
     _plain(axes)
 
 
-def _arms(axes: Any, arms: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, float]) -> None:
+def _arms(axes: Any, arms: Mapping[str, Mapping[str, Any]]) -> None:
     known = [(name, f) for name, f in reversed(list(arms.items())) if f["success"] is not None]
     for i, (name, figures) in enumerate(known):
         value = 100 * figures["success"]
@@ -89,10 +96,6 @@ def _arms(axes: Any, arms: Mapping[str, Mapping[str, Any]], baselines: Mapping[s
         axes.barh(i, value, height=0.55, color=colour)
         axes.errorbar(value, i, xerr=_spread(figures), fmt="none", capsize=4, color="#333333")
         axes.text(107, i, f"{value:.0f}", va="center", ha="right", fontweight="bold")
-    for name, value in baselines.items():
-        axes.axvline(100 * value, color="#5d6675", lw=1, ls="--", zorder=0)
-        label = f" {name.replace('_', ' ')} {100 * value:.0f}"
-        axes.annotate(label, (100 * value, len(known) - 0.45), fontsize=7, color="#5d6675")
     axes.set_yticks(range(len(known)), [name.replace("_", " ") for name, _ in known])
     axes.set_xlim(0, 108)
     axes.set_xticks([0, 25, 50, 75, 100])

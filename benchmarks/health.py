@@ -18,11 +18,13 @@ from instar.types import Record, Score, Split, Status, Task
 __all__ = [
     "HasBaselines",
     "HasFloor",
+    "HasLevels",
     "HasOracle",
     "HasSpoilt",
     "HealthReport",
     "JudgesSome",
     "check",
+    "levels",
     "sample",
 ]
 
@@ -76,6 +78,15 @@ class JudgesSome(Protocol):
 
     def judges(self, task: Task) -> bool:
         """Whether it says how an attempt went."""
+        ...
+
+
+@runtime_checkable
+class HasLevels(Protocol):
+    """A world that can say what those get on tasks who learn nothing; reports draw them as lines."""
+
+    async def levels(self, tasks: Sequence[Task]) -> dict[str, float]:
+        """Mean clean success by name of the scripted agent."""
         ...
 
 
@@ -191,3 +202,8 @@ async def check(world: World, tasks: Sequence[Task]) -> HealthReport:
         spoilt=checkup.spoilt,
         problems=tuple(checkup.problems),
     )
+
+
+async def levels(world: World, tasks: Sequence[Task]) -> dict[str, float]:
+    """What those get on the tasks who learn nothing; empty where the world cannot say."""
+    return await world.levels(tasks) if isinstance(world, HasLevels) else {}

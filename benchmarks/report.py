@@ -32,7 +32,7 @@ class ReportData(Record):
         arms: Figures by arm, from `benchmarks.summary`.
         left_out: Arms that could not be measured, each with the reason.
         paired: Paired differences, from `benchmarks.summary`.
-        baselines: Success of scripted agents by name, as lines in the charts.
+        levels: Clean success of those who learn nothing, by name: a line in each chart.
         memories: Items in use: ``when, content, kind, support, generation``.
         training: One a turn: ``turn, adapter, rows, dropped, loss, seconds``.
         verdicts: One a candidate: ``generation, kind, decision, difference, interval, n, reasons``.
@@ -46,7 +46,7 @@ class ReportData(Record):
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
     paired: list[dict[str, Any]] = Field(default_factory=list)
-    baselines: dict[str, float] = Field(default_factory=dict)
+    levels: dict[str, float] = Field(default_factory=dict)
     memories: list[dict[str, Any]] = Field(default_factory=list)
     training: list[dict[str, Any]] = Field(default_factory=list)
     verdicts: list[dict[str, Any]] = Field(default_factory=list)
@@ -67,7 +67,7 @@ def write(folder: Path, data: ReportData) -> Files:
     write_json(folder / "report.json", data.model_dump(mode="json"))
     html, png = folder / "report.html", folder / "report.png"
     write_text(html, _render(data))
-    draw(png, data.title, data.generations, data.arms, data.baselines)
+    draw(png, data.title, data.generations, data.arms, data.levels)
     return Files(html, png)
 
 
@@ -76,8 +76,8 @@ def _render(data: ReportData) -> str:
         _TEMPLATE,
         data=data,
         colours=COLOURS,
-        generations_svg=generations_chart(data.generations),
-        arms_svg=arms_chart(data.arms, data.baselines),
+        generations_svg=generations_chart(data.generations, data.levels),
+        arms_svg=arms_chart(data.arms, data.levels),
         losses=[loss_chart(t.get("loss") or []) for t in data.training],
         headline=_headline(data),
     )

@@ -38,7 +38,7 @@ class _Page(Record):
     arms: dict[str, dict[str, Any]]
     left_out: dict[str, str] = Field(default_factory=dict)
     paired: list[dict[str, Any]]
-    baselines: dict[str, float] = Field(default_factory=dict)
+    levels: dict[str, float] = Field(default_factory=dict)
     leakage: dict[str, Any]
     fairness: dict[str, Any]
     health: list[str]
@@ -56,7 +56,7 @@ def write(
     shown = {
         "data": data,
         "colours": COLOURS,
-        "arms_svg": arms_chart(data.arms, data.baselines),
+        "arms_svg": arms_chart(data.arms, data.levels),
         "headline": _headline(data),
         "grid": _grid(settings, lines),
         "families": _families(data.arms),
@@ -68,7 +68,7 @@ def write(
         folder / "episodes.html",
         page("episodes.html.jinja", data=data, colours=COLOURS, episodes=episodes),
     )
-    draw(png, data.title, (), data.arms, data.baselines)
+    draw(png, data.title, (), data.arms, data.levels)
     return Files(html, png)
 
 
@@ -88,7 +88,7 @@ def _data(settings: Settings, summary: Mapping[str, Any]) -> _Page:
         arms=summary["arms"],
         left_out=summary["left_out"],
         paired=summary["paired"],
-        baselines=summary.get("baselines") or {},
+        levels=summary.get("levels") or {},
         leakage=summary["leakage"],
         fairness=summary.get("fairness") or {},
         health=summary.get("health") or [],

@@ -19,6 +19,7 @@ from instar.types import Status, Trajectory
 
 __all__ = ["arm_figures", "compared", "pairs", "success", "summarise"]
 
+_KEPT = "kept/"
 _PLACEBO = {"memory": "placebo_memory", "adapter": "placebo_adapter"}
 
 
@@ -33,15 +34,20 @@ def _mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
 
 
+def _metric(known: Sequence[Trajectory], name: str) -> float | None:
+    """Mean of a metric over the episodes that have it."""
+    return _mean([t.score.metrics[name] for t in known if name in t.score.metrics])
+
+
 def arm_figures(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
     """Success with its interval, and what it cost, as means over episodes."""
     known = [t for t in trajectories if success(t) is not None]
-    recovered = [t.score.metrics["recovered"] for t in known if "recovered" in t.score.metrics]
     clean = [t for t in known if t.score.status == Status.PASS]
     return {
         "success": len(clean) / len(known) if known else None,
         "interval": _interval(known),
-        "recovered": _mean(recovered),
+        "recovered": _metric(known, "recovered"),
+        "misled": _metric(known, "misled"),
         "unknown": len(trajectories) - len(known),
         "steps": _mean([len(t.steps) for t in known]),
         "calls": _mean([t.usage.calls for t in known]),
@@ -53,6 +59,7 @@ def arm_figures(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
         "tokens_per_success": _mean([t.usage.tokens for t in clean]),
         "value": _mean([t.score.value for t in known if t.score.value is not None]),
         "families": _families(known),
+        "rules": _rules(known),
         "metrics": _metrics(known),
         **attempts_figures(_by_task(known)),
     }
@@ -76,12 +83,25 @@ def _interval(known: Sequence[Trajectory]) -> list[float] | None:
     return None if found is None else [max(0.0, found.low), min(1.0, found.high)]
 
 
+def _rules(known: Sequence[Trajectory]) -> dict[str, list[int]]:
+    """Of each kind of rule, the episodes that kept it and those that put it to the test."""
+    found: dict[str, list[int]] = {}
+    for one in known:
+        for name, value in one.score.metrics.items():
+            if name.startswith(_KEPT):
+                counts = found.setdefault(name.removeprefix(_KEPT), [0, 0])
+                counts[0] += value >= 1
+                counts[1] += 1
+    return dict(sorted(found.items()))
+
+
 def _metrics(known: Sequence[Trajectory]) -> dict[str, float]:
     """Mean of each further result that the world names, over the episodes that have it."""
     found: dict[str, list[float]] = {}
     for one in known:
         for name, value in one.score.metrics.items():
-            found.setdefault(name, []).append(value)
+            if not name.startswith(_KEPT):
+                found.setdefault(name, []).append(value)
     return {name: fmean(values) for name, values in sorted(found.items())}
 
 

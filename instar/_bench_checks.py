@@ -14,10 +14,9 @@ from pydantic import JsonValue
 
 from benchmarks.fairness import SourcesOf
 from benchmarks.forecast import Past
-from benchmarks.health import HasBaselines, check, sample
+from benchmarks.health import check, sample
 from benchmarks.runner import Settings
 from instar._methods import build
-from instar.compose import Workspace
 from instar.config import Config
 from instar.contracts import World
 from instar.errors import UserError
@@ -25,7 +24,7 @@ from instar.progress import Progress
 from instar.store import Store
 from instar.types import Split, Task, content_hash
 
-__all__ = ["about", "baselines", "choose", "examine", "fit", "past", "sources_of"]
+__all__ = ["about", "choose", "examine", "fit", "past", "sources_of"]
 
 _CHECKED = 8
 _USUAL = 60
@@ -92,19 +91,6 @@ async def fit(store: Store, config: Config, progress: Progress, force: bool) -> 
             f"instar bench health {config.world.name}. To measure all the same: --force"
         )
     return problems
-
-
-async def baselines(workspace: Workspace, settings: Settings, free: bool) -> dict[str, float]:
-    """Clean success of the world's scripted agents on as many held-out tasks, by the tool door."""
-    world = workspace.world(free=free, web_share=0.0)
-    if not isinstance(world, HasBaselines):
-        return {}
-    tasks = world.tasks(Split.HELD_OUT, settings.n, settings.seed)
-    rates = {}
-    for name, (agent, _) in world.baselines.items():
-        scores = [await agent(world, task, settings.seed) for task in tasks]
-        rates[name] = sum(s.value or 0.0 for s in scores) / len(scores)
-    return rates
 
 
 async def examine(config: Config, n: int) -> dict[str, Any]:

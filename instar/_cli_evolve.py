@@ -132,9 +132,9 @@ def arm_table(measured: dict[str, Any]) -> str:
     blocks = [head, table(["arm", "clean", "95 %", *shown, "steps"], arms)]
     if measured["paired"]:
         blocks.append(paired_table(measured["paired"]))
-    if measured.get("baselines"):
-        rates = [f"{k.replace('_', ' ')} {_share(v)}" for k, v in measured["baselines"].items()]
-        blocks.append(f"Scripted agents: {', '.join(rates)}.")
+    if measured.get("levels"):
+        rates = [f"{k.replace('_', ' ')} {_share(v)}" for k, v in measured["levels"].items()]
+        blocks.append(f"Those who learn nothing: {', '.join(rates)}.")
     blocks += [f"Not measured: {a}, as {why}." for a, why in measured.get("left_out", {}).items()]
     leakage = measured.get("leakage") or {}
     blocks.append(f"Leakage: {'none found' if leakage.get('clean') else 'see the report'}")

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import runner
+from benchmarks.health import levels
 from benchmarks.leakage import check_store
 from benchmarks.report import ReportData, write
 from benchmarks.runner import Line, Settings, write_json
@@ -54,6 +55,7 @@ async def report(loop: Loop, key: str, state: State) -> Output:
     shown = settings.model_copy(update={"arms": arms})
     found = leakage(workspace, tasks, measured)
     summary = summarise(shown, [x for x in lines if x.arm in arms], found)
+    summary["levels"] = await levels(workspace.home, tasks)
     write_json(folder / "summary.json", summary)
     files = write(folder, _data(loop, summary, _points(loop, path, lines), key))
     loop.progress.say(f"Report: {files.html}")
@@ -160,6 +162,7 @@ def _data(
         facts=facts,
         generations=points,
         arms=summary["arms"],
+        levels=summary["levels"],
         left_out=summary["left_out"],
         paired=summary["paired"],
         memories=[i.model_dump(mode="json") for i in items],

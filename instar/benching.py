@@ -17,6 +17,7 @@ from benchmarks import fairness, run_page, runner, transcripts
 from benchmarks.fairness import Limits
 from benchmarks.film import Film
 from benchmarks.forecast import forecast
+from benchmarks.health import levels
 from benchmarks.runner import Line, Settings, Spending, write_json
 from benchmarks.summary import summarise
 from instar import _bench_checks as checks
@@ -130,7 +131,7 @@ async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> 
     summary = summarise(plan.settings, lines, found) | {
         "fairness": fair.model_dump(mode="json"),
         "health": list(plan.problems),
-        "baselines": await checks.baselines(workspace, plan.settings, plan.wanted.free),
+        "levels": await levels(plan.world, plan.tasks),
     }
     files = run_page.write(plan.folder, plan.settings, summary, lines)
     summary["report"] = str(files.html)

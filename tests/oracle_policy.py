@@ -9,7 +9,9 @@ from instar.types import Message, Reply, Sampling, ToolCall, ToolSpec, Usage
 
 _MEMORY = re.compile(r"^task: (?P<when>.+?) \[(?P<label>m\d+)\] -> (?P<content>.+)$")
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
-_WORK = re.compile(r"\b(refund|ship|cancel|fetch|restock|close|reply|update) .*")
+_VERBS = "refund|ship|cancel|fetch|discount|restock|close|reply|update|forward|archive|book|move"
+_KINDS = {"order", "ticket", "item", "customer", "message", "slot"}
+_WORK = re.compile(rf"\b({_VERBS}) .*")
 _POLITE = re.compile(r"( (today|please|now|soon|at once))+$")
 
 
@@ -72,16 +74,15 @@ def _naive(instruction: str) -> list[str]:
     words = [w for w in instruction.replace("to ticket", "ticket").split() if w != "large"]
     if words[0] == "fetch":
         return [f"fetch {words[2]}", f"ship {words[2]}"]
-    names = [
-        words[i + 1] for i, w in enumerate(words) if w in {"order", "ticket", "item", "customer"}
-    ]
+    asked = words[: words.index("with")] if "with" in words else words
+    names = [asked[i + 1] for i, w in enumerate(asked) if w in _KINDS]
     value = words[-1] if "with" in words else ""
     return [f"{words[0]} {name} {value}".strip() for name in names]
 
 
 def _avoid(naive: list[str], lesson: str) -> list[str]:
     """The naive calls, changed as the refusal says."""
-    demand = lesson.split(" -> ")[1].partition(": ")[2]
+    demand = lesson.split(" -> ")[1].partition(": ")[2].removeprefix("please ")
     word = (re.findall(r'"([^"]*)"', demand) or [""])[0]
     plan = []
     for call in naive:
@@ -95,8 +96,12 @@ def _avoid(naive: list[str], lesson: str) -> list[str]:
             plan.append(f"desk {record} {word}")
         elif demand.endswith("last"):
             plan += [call, f"{first} {record}"]
-        elif first == "open":
-            plan += [f"open {word}", call]
+        elif first in ("open", "become", "wait"):
+            plan += [f"{first} {word}", call]
+        elif demand.endswith("right after"):
+            plan += [call, f"{first} {record}"]
+        elif first not in ("tag", "assign", "log", "seal", "approve"):
+            plan.append(call)
         else:
             more = [f"log {record}"] if "and log" in demand else []
             plan += [f"{first} {record} {word}".strip(), *more, call]

@@ -173,6 +173,17 @@ def test_a_world_is_checked_from_the_command_line(instar):
     assert found["tasks"] == 12
 
 
+def test_a_variant_of_a_second_world_is_checked_from_the_command_line(instar):
+    poison = ["-o", "methods.library_desk.variant=poison"]
+    code, out, err = instar("bench", "health", "library_desk", "--n", "6", "--json", *poison)
+    assert code == 0, err
+    assert json.loads(out)["world"] == "library_desk/0-poison0.5"
+    storm = ["-o", "methods.library_desk.variant=storm"]
+    code, out, err = instar("bench", "health", "library_desk", "--n", "6", *storm)
+    assert code == 2 and "storm" not in out
+    assert "variant" in one_line(err)
+
+
 def test_the_doctor_finds_a_healthy_workspace_and_a_damaged_one(instar, tmp_path):
     instar("init")
     code, out, err = instar("doctor", "--json")

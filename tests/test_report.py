@@ -149,3 +149,14 @@ async def test_it_fits_a_narrow_and_a_wide_window(written):
             assert wide <= width
         assert await page.locator("svg").count() >= 3
         await browser.close()
+
+
+def test_those_who_learn_nothing_are_a_line_in_every_chart(tmp_path):
+    levels = {"do_nothing": 0.0, "rule_blind": 0.12, "recovering": 0.121}
+    files = write(tmp_path, DATA.model_copy(update={"levels": levels}))
+    text = files.html.read_text()
+    assert text.count('class="level"') == 4
+    assert text.count("rule blind, recovering 12 %") == text.count("do nothing 0 %") == 2
+    with_lines = files.png.read_bytes()
+    assert with_lines != write(tmp_path / "bare", DATA).png.read_bytes()
+    assert 'class="level"' not in (tmp_path / "bare" / "report.html").read_text()

@@ -1,50 +1,45 @@
 """Scripted agents that mark the ends of the scale: what is possible, and what ignorance gets.
 
 None of them learns. The oracle knows the rules; the rule-blind agent does what the words say; the
-recovering one also reads refusals and mends its call where the house lets it.
+recovering one also reads refusals perfectly and, where the house lets it, goes on as they want it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from benchmarks.houses.case import Case, solution
+from benchmarks.houses.case import Case, naive, solution
 from benchmarks.houses.hands import Hands
+from benchmarks.houses.machine import family_of
 from benchmarks.houses.records import Call
-from benchmarks.houses.tasks import parse, work
 from instar.types import Result, Score, Task
 
 if TYPE_CHECKING:
-    from benchmarks.worlds.house_rules import HouseRules
+    from benchmarks.houses.world import HouseWorld
 
 __all__ = ["AGENTS", "Agent", "do_nothing", "oracle", "recovering", "replay", "rule_blind"]
 
-_WITH = re.compile(r'with (\w+) "(\w+)"')
-_ENDING = re.compile(r'with text ending "(\w+)"')
-_INSTEAD = re.compile(r'desk "(\w+)" instead')
 
-
-def _naive(task: Task) -> list[Call]:
-    dials = parse(task.params)
-    return [call for name in dials.ids for call in work(dials, name)]
-
-
-def _mended(call: Call, refusal: str) -> Call | None:
-    """The call as a refusal wants it, or None where it only says what came too late."""
-    record = next(iter(call.arguments.values()))
-    if found := _INSTEAD.search(refusal):
-        return Call("desk", {"record": record, "action": found[1]})
-    if found := _ENDING.search(refusal):
-        return Call(call.name, {**call.arguments, "text": f"{call.arguments['text']} {found[1]}"})
-    if found := _WITH.search(refusal):
-        return Call(call.name, {**call.arguments, found[1]: found[2]})
-    return None
+def _mended(case: Case, call: Call) -> list[Call]:
+    """A refused call as the house wants it; nothing where the house said nothing of a rule."""
+    record = next(iter(call.arguments.values()), "")
+    entry = case.start.entries.get(record)
+    tool = case.house.office.work.get(call.name)
+    if entry is None or tool is None:
+        return []
+    family = family_of(case.house.office, call.name, entry)
+    rule = case.house.rule(family, entry, call)
+    return [] if rule is None else rule.plan(entry, [call])
 
 
 async def replay(
-    world: HouseRules, task: Task, seed: int, calls: Sequence[Call], mend: bool = False
+    world: HouseWorld,
+    task: Task,
+    seed: int,
+    calls: Sequence[Call],
+    mend: bool = False,
+    case: Case | None = None,
 ) -> Score:
     """Make the calls until the case is over, say that it is done, and ask for the verdict.
 
@@ -54,19 +49,20 @@ async def replay(
         seed: Of the episode.
         calls: In this order.
         mend: Whether a refused call is tried once more as the refusal wants it.
+        case: The case as it begins, where it is at hand already.
     """
-    start = Case(world.house, task, seed)
-    kinds = {entry.name: entry.kind for entry in start.start.entries.values()}
+    case = case or Case(world.house, task, seed)
+    kinds = {entry.name: entry.kind for entry in case.start.entries.values()}
     episode = await world.open(task, seed)
     try:
-        hands = Hands(episode, start.dials.ids[0], kinds)
+        hands = Hands(world.house.office, episode, case.dials.ids[0], kinds)
         for call in calls:
             if episode.done():
                 break
             result: Result = await hands.make(call)
-            better = _mended(call, result.text) if mend and result.error else None
-            if better is not None:
-                await hands.make(better)
+            if mend and result.error and not result.misuse and not episode.done():
+                for better in _mended(case, call):
+                    await hands.make(better)
         if not episode.done():
             await episode.finish("")
         return await episode.score()
@@ -74,28 +70,31 @@ async def replay(
         await episode.close()
 
 
-async def oracle(world: HouseRules, task: Task, seed: int) -> Score:
+async def oracle(world: HouseWorld, task: Task, seed: int) -> Score:
     """Knows the rules and does what is asked."""
-    calls = solution(world.house, parse(task.params))
-    return await replay(world, task, seed, calls)
+    case = Case(world.house, task, seed)
+    calls = solution(case.house, case.dials, case.start)
+    return await replay(world, task, seed, calls, case=case)
 
 
-async def do_nothing(world: HouseRules, task: Task, seed: int) -> Score:
+async def do_nothing(world: HouseWorld, task: Task, seed: int) -> Score:
     """Says at once that it is done."""
     return await replay(world, task, seed, [])
 
 
-async def rule_blind(world: HouseRules, task: Task, seed: int) -> Score:
+async def rule_blind(world: HouseWorld, task: Task, seed: int) -> Score:
     """Does what the words say, and nothing else."""
-    return await replay(world, task, seed, _naive(task))
+    case = Case(world.house, task, seed)
+    return await replay(world, task, seed, naive(case.house, case.dials), case=case)
 
 
-async def recovering(world: HouseRules, task: Task, seed: int) -> Score:
+async def recovering(world: HouseWorld, task: Task, seed: int) -> Score:
     """Does what the words say, and mends a call that was refused."""
-    return await replay(world, task, seed, _naive(task), mend=True)
+    case = Case(world.house, task, seed)
+    return await replay(world, task, seed, naive(case.house, case.dials), True, case)
 
 
-Agent = Callable[["HouseRules", Task, int], Awaitable[Score]]
+Agent = Callable[["HouseWorld", Task, int], Awaitable[Score]]
 
 AGENTS: dict[str, Agent] = {
     "oracle": oracle,
@@ -103,3 +102,4 @@ AGENTS: dict[str, Agent] = {
     "rule_blind": rule_blind,
     "recovering": recovering,
 }
+"""By name; all but the first are lines in plots."""

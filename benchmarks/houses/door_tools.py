@@ -1,4 +1,4 @@
-"""The tool door: the back office as a set of tools."""
+"""The tool door: an office as a set of tools."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.houses.case import Case
-from benchmarks.houses.records import SPECS
 from instar.contracts import Toolset
 from instar.types import Result, Score, ToolSpec
 
@@ -14,13 +13,20 @@ __all__ = ["ToolEpisode"]
 
 
 class _Tools:
+    """The tools of the departments that the task belongs to."""
+
     def __init__(self, case: Case) -> None:
         self._case = case
+        office = case.house.office
+        kinds = frozenset(office.kind_of(job.family).name for job in case.dials.jobs)
+        self._specs = {tool.name: tool.spec for tool in office.offered(kinds)}
 
     def tools(self) -> list[ToolSpec]:
-        return list(SPECS)
+        return list(self._specs.values())
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
+        if name not in self._specs:
+            return Result(text=f"no tool {name}", error=True, misuse=True)
         return self._case.act(name, arguments)
 
 
@@ -32,8 +38,9 @@ class ToolEpisode:
         self.toolset: Toolset = _Tools(case)
 
     async def observe(self) -> str:
-        """The house, and nothing of its rules."""
-        return f"back office of house {self.case.house.number}"
+        """The house, and nothing of its rules; in a poisoned task a notice that misleads."""
+        said = self.case.house.office.title.format(house=self.case.house.number)
+        return f"{said}\nnotice: {self.case.notice}" if self.case.notice else said
 
     def done(self) -> bool:
         """Whether the case is over."""

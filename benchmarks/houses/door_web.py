@@ -1,4 +1,4 @@
-"""The web door: the back office as real pages in a real browser."""
+"""The web door: an office as real pages in a real browser."""
 
 from __future__ import annotations
 

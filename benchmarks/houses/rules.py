@@ -2,30 +2,30 @@
 
 A rule governs one family of work in one house. It judges a piece of work against the state, says
 tersely what was wrong, and turns the naive plan for a record into the one that keeps it. Where a
-break cannot be undone, the record locks and the case is over.
+break cannot be undone, the record locks and the case is over. A rule knows the tools of its office
+by their roles only.
 """
 
 from __future__ import annotations
 
 import random
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
 
+from benchmarks.houses.office import Family, Office
 from benchmarks.houses.records import Call, Entry, State
 from benchmarks.houses.words import rule_code, rule_word
 
-__all__ = ["FAMILIES", "ORDERS", "After", "Before", "Code", "Owner", "Place", "Rule"]
+__all__ = ["After", "Before", "Code", "Owner", "Place", "Rule", "takes", "with_value"]
 
-FAMILIES = ("refund", "ship", "cancel", "exchange", "restock", "close", "reply", "update")
-ORDERS = ("refund", "ship", "cancel", "exchange")
+_SECRETS = ("word", "person", "code", "place", "letters", "shift")
 
-_OPENINGS = {
-    "locked": ("locked", "blocked", "stopped"),
-    "rejected": ("rejected", "refused", "returned"),
-    "escalated": ("escalated", "reported", "raised"),
-}
+
+def takes(office: Office, family: Family, value: str) -> bool:
+    """Whether all work tools of a family take a value that its tasks do not ask for."""
+    return all(office.names[value] in office.work[name].optional for name in family.calls)
 
 
 @dataclass(frozen=True)
@@ -33,28 +33,40 @@ class Rule(ABC):
     """Base of all kinds.
 
     Attributes:
-        opening: First word of the refusal, drawn per house.
+        opening: First words of the refusal, drawn per house.
+        phrase: The refusal's sentence, drawn per house, with the constants left out.
         kind: Id of the kind.
-        families: Families that it can govern.
         manner: What a break does: ``locked`` and ``escalated`` end the case, ``rejected`` does not.
         novel: Whether the kind has no counterpart in what the pocket model was trained on.
+        bare: Whether the kind has no constants at all.
     """
 
+    office: Office = field(repr=False, compare=False)
     opening: str
+    phrase: str
 
     kind: ClassVar[str]
-    families: ClassVar[tuple[str, ...]] = FAMILIES
     manner: ClassVar[str] = "locked"
     novel: ClassVar[bool] = False
+    bare: ClassVar[bool] = False
 
     @classmethod
-    def draw(cls, rng: random.Random) -> Rule:
-        """A rule of this kind with the constants of one house."""
-        return cls(rng.choice(_OPENINGS[cls.manner]), *cls.constants(rng))
+    def fits(cls, office: Office, family: Family) -> bool:
+        """Whether the kind can govern a family."""
+        return True
 
     @classmethod
-    def constants(cls, rng: random.Random) -> tuple[str, ...]:
-        """What the kind needs beside the opening."""
+    def draw(cls, rng: random.Random, office: Office, family: Family, side: int) -> Self:
+        """A rule of this kind with the constants of one house on a side."""
+        opening = rng.choice(office.openings[cls.manner])
+        phrase = rng.choice(office.demands[cls.kind])
+        return cls(office, opening, phrase, *cls.constants(rng, office, family, side))
+
+    @classmethod
+    def constants(
+        cls, rng: random.Random, office: Office, family: Family, side: int
+    ) -> tuple[object, ...]:
+        """What the kind needs beside its wording."""
         return ()
 
     @property
@@ -62,8 +74,17 @@ class Rule(ABC):
         """Whether breaking it ends the case."""
         return self.manner != "rejected"
 
-    def applies(self, large: bool) -> bool:
-        """Whether the rule governs work on a record of that size."""
+    def secrets(self) -> frozenset[str]:
+        """The made-up words and the times that nobody can know before the rule is broken."""
+        return frozenset(str(v) for k, v in vars(self).items() if k in _SECRETS)
+
+    def content(self) -> tuple[str, ...]:
+        """Kind and constants, without the wording: what makes two rules the same."""
+        own = ("office", "opening", "phrase")
+        return (self.kind, *(str(v) for k, v in sorted(vars(self).items()) if k not in own))
+
+    def applies(self, entry: Entry, call: Call | None) -> bool:
+        """Whether the rule governs this work on the record; a call of None means: at the end."""
         return True
 
     def kept(self, state: State, entry: Entry, call: Call) -> bool:
@@ -74,63 +95,82 @@ class Rule(ABC):
         """Whether a record that was worked on may be left as it is."""
         return True
 
-    def message(self, call: Call) -> str:
+    def message(self, entry: Entry, call: Call) -> str:
         """What the house says when this call broke the rule."""
-        return f"{self.opening}: {self.demand(call)}"
+        demand = self.demand(entry, call)
+        return self.office.refusal.format(opening=self.opening, demand=demand)
 
-    @abstractmethod
-    def demand(self, call: Call) -> str:
+    def demand(self, entry: Entry, call: Call) -> str:
         """The rule in the fewest words."""
+        return self.phrase.format(**self.words(entry, call))
 
-    def begin(self) -> list[Call]:
-        """Calls that come once, before all work."""
+    def words(self, entry: Entry, call: Call) -> Mapping[str, object]:
+        """What stands for the gaps of the phrase."""
+        return {**vars(self), "id": entry.name, "action": call.name}
+
+    def begin(self, state: State) -> list[Call]:
+        """Calls that are still missing before any such work."""
         return []
 
-    def plan(self, name: str, work: Sequence[Call]) -> list[Call]:
+    def plan(self, entry: Entry, work: Sequence[Call]) -> list[Call]:
         """The calls for one record that keep the rule."""
         return list(work)
+
+    def step(self, role: str, record: str = "", value: str = "") -> Call:
+        """A call of the side tool with a role."""
+        tool = self.office.roles[role]
+        given = ([record] if tool.on_record else []) + ([value] if tool.values else [])
+        return Call(tool.name, dict(zip(tool.parameters, given, strict=True)))
+
+    def trace(self, role: str, value: str = "") -> str:
+        """The mark that such a call leaves."""
+        tool = self.office.roles[role]
+        return tool.said.format(**dict.fromkeys(tool.values, value))
+
+
+def with_value(work: Sequence[Call], name: str, value: str) -> list[Call]:
+    """The same calls with one argument more."""
+    return [Call(c.name, {**c.arguments, name: value}) for c in work]
 
 
 @dataclass(frozen=True)
 class Before(Rule):
-    """The record must carry a tag first."""
+    """The record must carry a mark first."""
 
     word: str
     kind: ClassVar[str] = "before"
 
     @classmethod
-    def constants(cls, rng: random.Random) -> tuple[str, ...]:
-        return (rule_word(rng),)
+    def constants(
+        cls, rng: random.Random, office: Office, family: Family, side: int
+    ) -> tuple[object, ...]:
+        return (rule_word(rng, side),)
 
     def kept(self, state: State, entry: Entry, call: Call) -> bool:
-        return f"tagged {self.word}" in entry.trail
+        return self.trace("mark", self.word) in entry.trail
 
-    def demand(self, call: Call) -> str:
-        return f'tag "{self.word}" first'
-
-    def plan(self, name: str, work: Sequence[Call]) -> list[Call]:
-        return [Call("tag", {"record": name, "text": self.word}), *work]
+    def plan(self, entry: Entry, work: Sequence[Call]) -> list[Call]:
+        return [self.step("mark", entry.name, self.word), *work]
 
 
 @dataclass(frozen=True)
 class Owner(Rule):
-    """The record must be assigned to somebody first."""
+    """The record must be given to somebody first."""
 
     person: str
     kind: ClassVar[str] = "owner"
 
     @classmethod
-    def constants(cls, rng: random.Random) -> tuple[str, ...]:
-        return (rule_word(rng),)
+    def constants(
+        cls, rng: random.Random, office: Office, family: Family, side: int
+    ) -> tuple[object, ...]:
+        return (rule_word(rng, side),)
 
     def kept(self, state: State, entry: Entry, call: Call) -> bool:
-        return f"assigned {self.person}" in entry.trail
+        return self.trace("give", self.person) in entry.trail
 
-    def demand(self, call: Call) -> str:
-        return f'assign "{self.person}" first'
-
-    def plan(self, name: str, work: Sequence[Call]) -> list[Call]:
-        return [Call("assign", {"record": name, "person": self.person}), *work]
+    def plan(self, entry: Entry, work: Sequence[Call]) -> list[Call]:
+        return [self.step("give", entry.name, self.person), *work]
 
 
 @dataclass(frozen=True)
@@ -139,53 +179,54 @@ class Code(Rule):
 
     code: str
     kind: ClassVar[str] = "code"
-    families: ClassVar[tuple[str, ...]] = (*ORDERS, "restock", "close")
     manner: ClassVar[str] = "rejected"
 
     @classmethod
-    def constants(cls, rng: random.Random) -> tuple[str, ...]:
-        return (rule_code(rng),)
+    def fits(cls, office: Office, family: Family) -> bool:
+        return takes(office, family, "code")
+
+    @classmethod
+    def constants(
+        cls, rng: random.Random, office: Office, family: Family, side: int
+    ) -> tuple[object, ...]:
+        return (rule_code(rng, side),)
 
     def kept(self, state: State, entry: Entry, call: Call) -> bool:
-        return call.arguments.get("code") == self.code
+        return call.arguments.get(self.office.names["code"]) == self.code
 
-    def demand(self, call: Call) -> str:
-        return f'with code "{self.code}"'
-
-    def plan(self, name: str, work: Sequence[Call]) -> list[Call]:
-        return [Call(c.name, {**c.arguments, "code": self.code}) for c in work]
+    def plan(self, entry: Entry, work: Sequence[Call]) -> list[Call]:
+        return with_value(work, self.office.names["code"], self.code)
 
 
 @dataclass(frozen=True)
 class After(Rule):
-    """The record must be sealed when all is done."""
+    """The record must be closed when all is done."""
 
     kind: ClassVar[str] = "after"
     manner: ClassVar[str] = "escalated"
+    bare: ClassVar[bool] = True
 
     def kept_at_finish(self, entry: Entry) -> bool:
-        return entry.trail[-1:] == ("sealed",)
+        return entry.trail[-1:] == (self.trace("close"),)
 
-    def demand(self, call: Call) -> str:
-        return "seal last"
-
-    def plan(self, name: str, work: Sequence[Call]) -> list[Call]:
-        return [*work, Call("seal", {"record": name})]
+    def plan(self, entry: Entry, work: Sequence[Call]) -> list[Call]:
+        return [*work, self.step("close", entry.name)]
 
 
 @dataclass(frozen=True)
 class Place(Rule):
-    """The work is done at the desk and nowhere else."""
+    """The work is done at the counter and nowhere else."""
 
     kind: ClassVar[str] = "place"
-    families: ClassVar[tuple[str, ...]] = (*ORDERS, "close")
     manner: ClassVar[str] = "rejected"
+    bare: ClassVar[bool] = True
+
+    @classmethod
+    def fits(cls, office: Office, family: Family) -> bool:
+        return not family.value
 
     def kept(self, state: State, entry: Entry, call: Call) -> bool:
         return False
 
-    def demand(self, call: Call) -> str:
-        return f'desk "{call.name}" instead'
-
-    def plan(self, name: str, work: Sequence[Call]) -> list[Call]:
-        return [Call("desk", {"record": name, "action": c.name}) for c in work]
+    def plan(self, entry: Entry, work: Sequence[Call]) -> list[Call]:
+        return [self.step("counter", entry.name, c.name) for c in work]

@@ -12,8 +12,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from benchmarks.houses.case import Case
-from benchmarks.houses.pages import call_of, list_page, record_page
-from benchmarks.houses.records import KINDS
+from benchmarks.houses.pages import YES, Place, asks, call_of, list_page, record_page
 from instar.types import Result
 
 __all__ = ["Server"]
@@ -64,7 +63,7 @@ class Server:
         """Serve a case; returns its secret and the address of its first page."""
         secret = secrets.token_urlsafe(16)
         self._sessions[secret] = _Session(case)
-        return secret, f"{self._address}/{secret}/{KINDS[0]}"
+        return secret, f"{self._address}/{secret}/{next(iter(case.house.office.kinds))}"
 
     def remove(self, secret: str) -> None:
         """Serve a case no longer."""
@@ -76,39 +75,44 @@ class Server:
             await self._runner.cleanup()
             self._runner = None
 
-    def _session(self, request: web.Request) -> tuple[_Session, str]:
+    def _session(self, request: web.Request) -> tuple[_Session, Place]:
+        """The case behind a request, and what its page has to say; refuses what is not there."""
         session = self._sessions.get(request.match_info["session"])
         kind = request.match_info["kind"]
         name = request.match_info.get("name")
-        if session is None or kind not in KINDS:
+        if session is None or kind not in session.case.house.office.kinds:
             raise web.HTTPNotFound
         entry = session.case.state.entries.get(name) if name else None
         if name and (entry is None or entry.kind != kind):
             raise web.HTTPNotFound
-        return session, f"/{request.match_info['session']}"
+        root = f"/{request.match_info['session']}"
+        return session, Place(root, session.take_said() if request.method == "GET" else None)
 
     async def _list(self, request: web.Request) -> web.Response:
-        session, root = self._session(request)
-        kind = request.match_info["kind"]
-        return _html(
-            list_page(
-                root, session.case.house.number, session.case.state, kind, session.take_said()
-            )
-        )
+        session, place = self._session(request)
+        asked = request.query.get("page", "1")
+        page = int(asked) if asked.isdecimal() and len(asked) < 6 else 1
+        query = request.query.get("q", "").strip()
+        return _html(list_page(session.case, place, request.match_info["kind"], query, page))
 
     async def _record(self, request: web.Request) -> web.Response:
-        session, root = self._session(request)
+        session, place = self._session(request)
         entry = session.case.state.entries[request.match_info["name"]]
-        return _html(record_page(root, session.case.house.number, entry, session.take_said()))
+        return _html(record_page(session.case, place, entry, request.query.get("ask", "")))
 
     async def _post(self, request: web.Request) -> web.Response:
         session, _ = self._session(request)
+        office = session.case.house.office
         entry = session.case.state.entries[request.match_info["name"]]
         form = {k: v for k, v in (await request.post()).items() if isinstance(v, str)}
-        call = call_of(entry, form)
+        call = call_of(office, entry, form)
         if call is None:
             raise web.HTTPBadRequest
-        session.say(session.case.act(call.name, call.arguments))
+        sure = form.get("sure")
+        if asks(office.tools[call.name]) and sure is None:
+            raise web.HTTPSeeOther(f"{request.path}?ask={call.name}")
+        if sure in (None, YES):
+            session.say(session.case.act(call.name, call.arguments))
         raise web.HTTPSeeOther(request.path)
 
 

@@ -1,0 +1,1 @@
+"""The offices that House Rules is played in: a back office, and a library desk."""
