@@ -167,7 +167,7 @@ def read_settings(folder: Path) -> Settings:
         return Settings(**json.loads(path.read_text(encoding="utf-8"))["settings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{folder} holds no readable run; list runs with: instar bench list"
+            f"{path} cannot be read: put it back, or remove the folder. Runs: instar bench list"
         ) from error
 
 

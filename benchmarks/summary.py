@@ -55,8 +55,8 @@ def arm_figures(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
         "seconds": _mean([t.seconds for t in known]),
         "cost": _mean([t.usage.cost for t in known if t.usage.cost is not None]),
         "n": len(trajectories),
-        "steps_per_success": _mean([len(t.steps) for t in clean]),
-        "tokens_per_success": _mean([t.usage.tokens for t in clean]),
+        "steps_per_success": _each([len(t.steps) for t in known], clean),
+        "tokens_per_success": _each([t.usage.tokens for t in known], clean),
         "value": _mean([t.score.value for t in known if t.score.value is not None]),
         "families": _families(known),
         "rules": _rules(known),
@@ -81,6 +81,11 @@ def _interval(known: Sequence[Trajectory]) -> list[float] | None:
         return list(wilson(sum(map(sum, by_task.values())), len(known)))
     found = mean_interval([success(t) for t in known], [t.task.id for t in known])
     return None if found is None else [max(0.0, found.low), min(1.0, found.high)]
+
+
+def _each(spent: Sequence[int], clean: Sequence[Trajectory]) -> float | None:
+    """What all episodes together spent for each success."""
+    return sum(spent) / len(clean) if clean else None
 
 
 def _rules(known: Sequence[Trajectory]) -> dict[str, list[int]]:

@@ -28,6 +28,7 @@ __all__ = ["about", "choose", "examine", "fit", "past", "sources_of"]
 
 _CHECKED = 8
 _USUAL = 60
+_LISTED = 40
 _GROWTH = 4
 _MOST = 16
 """Times the number asked for that is looked through for tasks that fit a pattern."""
@@ -50,7 +51,9 @@ def choose(
     """
     n = wanted or _USUAL
     size, found, before = n, world.tasks(split, n, seed), -1
+    families: set[str] = set()
     while like is not None:
+        families |= {t.family for t in found}
         fitting = [t for t in found if fnmatchcase(t.family, like) or fnmatchcase(t.id, like)]
         if len(fitting) >= n or len(found) == before or size >= _MOST * n:
             found = fitting[:n]
@@ -59,14 +62,14 @@ def choose(
         found = world.tasks(split, size, seed)
     if len(found) < (wanted or 1):
         which = f" like {like!r}" if like else ""
-        remedy = f"Type --n {len(found)}." if found else _remedy(split, like)
+        remedy = f"Type --n {len(found)}." if found else _remedy(split, families)
         raise UserError(f"{world.namespace} has {len(found)} {split.value} tasks{which}. {remedy}")
     return found
 
 
-def _remedy(split: Split, like: str | None) -> str:
-    if like:
-        return "See the families by a run without --tasks."
+def _remedy(split: Split, families: set[str]) -> str:
+    if families:
+        return f"Families: {', '.join(sorted(families)[:_LISTED])}."
     return f'In a file of tasks, mark some with "split": "{split.value}".'
 
 

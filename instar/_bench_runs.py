@@ -85,7 +85,7 @@ def compare(workspace: Path, runs: Sequence[str]) -> dict[str, Any]:
         UserError: Fewer than two runs, or runs that were not made on the same tasks and seeds.
     """
     if len(set(runs)) < 2:
-        raise UserError("Name two runs, as in: instar bench compare bench1 bench2")
+        raise UserError("Name two different runs, as in: instar bench compare bench1 bench2")
     folders = {run: _folder(workspace, run) for run in dict.fromkeys(runs)}
     settings = {run: read_settings(folder) for run, folder in folders.items()}
     first, *others = settings

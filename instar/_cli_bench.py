@@ -121,7 +121,7 @@ def run(
         "force": force,
         "resume": resume,
     }
-    found = wait_for(_run(config, asked), f"instar bench run {world} --resume RUN")
+    found = wait_for(_run(config, asked), f"instar bench run {world} --resume RUN (named above)")
     emit(as_json, found, _told(found))
     if not found["fairness"]["fair"]:
         raise typer.Exit(1)

@@ -41,10 +41,14 @@ def load(workspace: Path | None, seed: int | None, options: list[str] | None, *m
 
     Raises:
         ConfigError: A setting that does not exist or does not fit.
+        UserError: The workspace is a file.
     """
     from instar.config import Config, load_config
+    from instar.errors import UserError
 
     folder = workspace or Path(os.environ.get(_WORKSPACE) or Config().workspace)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file, not a folder. Choose another: --workspace DIR")
     fixed = [f"workspace={json.dumps(str(folder))}"]
     fixed += [f"seed={seed}"] if seed is not None else []
     path = folder if folder.is_dir() else None

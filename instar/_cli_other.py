@@ -34,6 +34,10 @@ def run(
     option: Options = None,
 ) -> None:
     """One episode by the agent in a browser or with files, each step shown as it happens."""
+    from instar.errors import UserError
+
+    if not instruction.strip():
+        raise UserError('Say what to do: instar run "click the button"')
     config = load(workspace, seed, option, *([f"model.name={model}"] if model else []))
     found = wait_for(_run(config, instruction, url))
     told = f"Stopped: {found['stop']} after {len(found['steps'])} steps. {found['answer']}".strip()

@@ -60,7 +60,10 @@ async def _gate(loop: Loop, key: str, candidate: str, active: str) -> Output:
             sides.append(await loop.collect(stage, jobs, solve, tally))
     verdict = decide(sides[1], sides[0], GateConfig(margin=gate.margin))
     loop.progress.say(f"{key}: {verdict.sentence}")
-    return _settled(loop, candidate, active, verdict.model_dump(mode="json"), sides[0] + sides[1])
+    # The winner of the first gate was counted there.
+    first = loop.store.stage(f"{turn}/gate_memory")
+    fresh = sides[1] if first and first["verdict"]["n"] else sides[0] + sides[1]
+    return _settled(loop, candidate, active, verdict.model_dump(mode="json"), fresh)
 
 
 def _unmeasured(reason: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from instar._arms import fullest, lacking
 from instar._loop import Loop, Output, State
 from instar.compose import Serving, Workspace
 from instar.contracts import Solve
-from instar.types import Generation, Split, Task
+from instar.types import Generation, GenerationStatus, Split, Task
 
 __all__ = ["leakage", "lineage", "report", "stage_table"]
 
@@ -154,7 +154,8 @@ def _data(
         "model": config.model.name,
         "seed": str(config.seed),
         "held-out tasks": str(summary["n"]),
-        "generation": _measured(loop, summary["generation"]),
+        "serving": path_note(loop),
+        "measured": _measured(loop, summary["generation"]),
         "written": time.strftime("%Y-%m-%d %H:%M"),
     }
     return ReportData(
@@ -171,6 +172,19 @@ def _data(
         stages=stage_table(stages),
         leakage=summary["leakage"],
     )
+
+
+def path_note(loop: Loop) -> str:
+    """The generation that serves, and how many candidates were not let in."""
+    active = loop.store.active()
+    assert active is not None
+    whole = "both" if active.adapter else "memory"
+    what = _NOTES[whole] if active.seq else "learnt nothing"
+    waiting = sum(
+        g.status in (GenerationStatus.CANDIDATE, GenerationStatus.REJECTED)
+        for g in loop.store.generations()
+    )
+    return f"{active.id} ({what}); {waiting} candidates were not let in, see the verdicts"
 
 
 def _measured(loop: Loop, generation: str) -> str:

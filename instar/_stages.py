@@ -8,7 +8,7 @@ finds under that key and does not write twice.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +189,19 @@ async def train(loop: Loop, key: str, state: State) -> Output:
         return Output({}, {"adapter": None, "reason": reason, "rows": curated["rows"]})
     adapter = await train_adapter(loop, key, curated["dataset"], active.adapter)
     metrics = loop.store.adapter(adapter).metrics
+    cut = _cut_short(metrics)
+    if cut:
+        loop.progress.say(f"{key}: {cut}")
     facts = {"adapter": adapter, "rows": curated["rows"], "metrics": dict(metrics)}
     return Output({}, facts)
+
+
+def _cut_short(metrics: Mapping[str, Any]) -> str:
+    """A sentence where time ended a training; how far it came then depends on the machine."""
+    made, planned = metrics.get("steps"), metrics.get("steps_planned")
+    if made is None or planned is None or made >= planned:
+        return ""
+    return f"time ended it after {made} of {planned} steps; for more: -o train.minutes=5"
 
 
 def _no_training(loop: Loop, curated: dict[str, Any], active: Generation) -> str:

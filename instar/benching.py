@@ -186,7 +186,7 @@ async def _run(loop: Loop, plan: _Plan) -> list[Line]:
     past = checks.past(plan.folder.parent, settings)
     cost = forecast(total - len(before), settings.n, plan.limits, past)
     loop.progress.say(f"Run {settings.run}: {cost.sentence}")
-    loop.progress.say(f"If it breaks off, type: --resume {settings.run}")
+    loop.progress.say(f"If it breaks off, type: --resume {settings.run}. Loading {settings.model}.")
     streams = _streams(loop, plan)
     solvers = {s.label: await _solver(loop, plan, s, streams.get(s.label)) for s in plan.subjects}
     with loop.progress.stage(f"bench {settings.run}", total) as tally:

@@ -7,6 +7,8 @@ line and exit code 1. A traceback means a bug in Instar.
 from __future__ import annotations
 
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -29,6 +31,15 @@ _cli_ablate.register(app)
 _cli_memory.register(app)
 _cli_other.register(app)
 _cli_pocket.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> None:
+    if version:
+        typer.echo(metadata.version("instar"))
+        raise typer.Exit
 
 
 def main(arguments: list[str] | None = None) -> None:

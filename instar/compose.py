@@ -25,7 +25,7 @@ from instar._models import Models
 from instar._serving import ARMS, FOREIGN, Serving, arm
 from instar.config import Config
 from instar.contracts import Recall, Solve, World
-from instar.errors import EpisodeFault
+from instar.errors import EpisodeFault, WorkspaceError
 from instar.store import Store
 from instar.types import (
     Generation,
@@ -70,7 +70,13 @@ class Workspace:
             WorkspaceError: It cannot be used, or does not exist and may not be made.
         """
         if create:
-            config.workspace.mkdir(parents=True, exist_ok=True)
+            try:
+                config.workspace.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise WorkspaceError(
+                    f"{config.workspace} cannot be made: {error.strerror}. "
+                    "Choose another: --workspace DIR"
+                ) from error
         return cls(config, Store.open(config.workspace / "instar.db", create))
 
     async def __aenter__(self) -> Self:

@@ -18,6 +18,8 @@ from instar.errors import ConfigError, MissingExtra, UnknownName
 
 __all__ = ["kinds", "load", "methods"]
 
+_OWN = "Your own: package.module.Class"
+_WORDS = {"benchmarks.worlds": "world"}
 _PACKAGES = ("agent", "memory", "curriculum", "tools", "finetune", "benchmarks")
 _EXTRAS = {
     "agentdojo": "agentdojo",
@@ -76,7 +78,7 @@ def load(kind: str, name: str) -> type[Any]:
         return _only_class(_import(f"{kind.replace('/', '.')}.{name}", kind, name, known))
     module, _, attribute = name.replace(":", ".").rpartition(".")
     if not module:
-        raise UnknownName(kind, name, known, "Your own: package.module.Class")
+        raise UnknownName(_WORDS.get(kind, kind), name, known, _OWN)
     found = getattr(_import(module, kind, name, known), attribute, None)
     if not isinstance(found, type):
         raise ConfigError(f"{name} is no class. Type package.module.Class")
@@ -89,7 +91,7 @@ def _import(module: str, kind: str, name: str, known: dict[str, str]) -> ModuleT
     except ModuleNotFoundError as error:
         missing = error.name or module
         if module == missing or module.startswith(f"{missing}."):
-            raise UnknownName(kind, name, known, "Your own: package.module.Class") from error
+            raise UnknownName(_WORDS.get(kind, kind), name, known, _OWN) from error
         top = missing.partition(".")[0]
         package = f"'instar[{_EXTRAS[top]}]'" if top in _EXTRAS else top
         raise MissingExtra(top, f"pip install {package}") from error

@@ -20,14 +20,19 @@ from instar.types import Status
 __all__ = ["Progress", "Tally"]
 
 _WIDTH = 26
+_SILENCE = 30.0
+"""Seconds after which a log, which has no bar, is told how far a stage is."""
 
 
 class Tally:
     """Counts the episodes of one stage as they finish."""
 
-    def __init__(self, bars: Bars | None, title: str, total: int) -> None:
+    def __init__(
+        self, bars: Bars | None, title: str, total: int, console: Console | None = None
+    ) -> None:
         self.title, self.total = title, total
         self.done = self.clean = 0
+        self._console, self._told = console, time.monotonic()
         self._bars = bars
         self._row = bars.add_task(title, total=total or None, note="") if bars else None
 
@@ -37,6 +42,9 @@ class Tally:
         self.clean += status == Status.PASS
         if self._bars is not None and self._row is not None:
             self._bars.update(self._row, completed=self.done, note=self.note)
+        elif self._console is not None and time.monotonic() - self._told > _SILENCE:
+            self._told = time.monotonic()
+            self._console.print(f"{self.title}: {self.done} of {self.total}", markup=False)
 
     def at(self, done: int, total: int, note: str) -> None:
         """Where something stands that is no episode, such as a training; any thread may say so."""
@@ -77,7 +85,7 @@ class Progress:
         """
         started = time.monotonic()
         if self.quiet or not self.console.is_terminal:
-            tally = Tally(None, title, total)
+            tally = Tally(None, title, total, None if self.quiet else self.console)
             yield tally
         else:
             with self._bars() as bars:

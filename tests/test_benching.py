@@ -214,7 +214,7 @@ async def test_runs_are_compared_over_the_same_tasks_and_reported_anew(workspace
     assert report.read_text() == before
     with pytest.raises(UnknownName, match="bench99"):
         compare(workspace.path, [one["run"], "bench99"])
-    with pytest.raises(UserError, match="two runs"):
+    with pytest.raises(UserError, match="two different runs"):
         compare(workspace.path, [one["run"], one["run"]])
 
 
