@@ -132,7 +132,10 @@ def past(runs: Path, settings: Settings) -> Past | None:
     """What the latest finished run of the same world and model came to."""
     paths = sorted(runs.glob("bench*/summary.json"), key=lambda p: p.stat().st_mtime)
     for path in reversed(paths):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:  # cut off or damaged: another run will do
+            continue
         if (found["benchmark"], found["model"]) == (settings.benchmark, settings.model):
             return Past.of(found)
     return None

@@ -224,6 +224,8 @@ async def test_damaged_figures_name_the_command_that_writes_them_anew(workspace)
     path.write_text('{"arms": ')
     with pytest.raises(UserError, match=f"instar bench report {found['run']}"):
         summary(workspace.path, found["run"])
+    # Nor does it stop the next run, which looks there for what it may cost.
+    assert (await bench(workspace, arms=("base",)))["complete"]
 
 
 async def test_an_unfit_world_is_refused_and_can_be_forced(tmp_path, monkeypatch):
