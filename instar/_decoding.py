@@ -1,4 +1,4 @@
-"""A question on its way through the local model, and the noise that it samples with."""
+"""A question on its way through the local model, the noise that it samples with, and an end to babble."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from typing import Any
 
 from instar.types import Reply, Sampling, ToolSpec
 
-__all__ = ["Gumbel", "Request"]
+__all__ = ["Babble", "Gumbel", "Request"]
+
+_PERIOD = 32
+_REPEATED = 40
+_EVERY = 8
 
 
 @dataclass
@@ -48,6 +52,32 @@ class Gumbel:
             uniform = torch.rand(row.shape, generator=noise).clamp_(1e-9, 1 - 1e-7)
             scores[i] = row - torch.log(-torch.log(uniform)).to(row.device)
         return scores
+
+
+class Babble:
+    """Stopping criterion for rows that only repeat themselves, each for itself.
+
+    One such row would keep its whole batch waiting until the last token that is allowed. A row is
+    ended when its last 40 tokens, and two rounds at least, repeat with a period of at most 32.
+    """
+
+    def __init__(self, prompt: int) -> None:
+        self._prompt = prompt
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+        """For every row whether it ends here."""
+        import torch
+
+        new = input_ids[:, self._prompt :]
+        ended = torch.zeros(len(new), dtype=torch.bool, device=new.device)
+        if new.shape[1] % _EVERY:
+            return ended
+        for period in range(1, min(_PERIOD, new.shape[1] - _REPEATED) + 1):
+            length = max(_REPEATED, 2 * period)
+            if new.shape[1] >= length + period:
+                same = new[:, -length:] == new[:, -length - period : -period]
+                ended |= same.all(dim=1)
+        return ended
 
 
 def _nucleus(row: Any, top_p: float) -> Any:

@@ -18,7 +18,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from instar._decoding import Gumbel, Request
+from instar._decoding import Babble, Gumbel, Request
 from instar._toolparse import parse_reply
 from instar.errors import MissingExtra, ModelFault, UserError
 from instar.types import Message, Reply, Sampling, ToolSpec, Usage
@@ -161,7 +161,7 @@ class LocalEngine:
 
     def _generate(self, batch: list[Request]) -> list[Reply]:
         import torch
-        from transformers import LogitsProcessorList
+        from transformers import LogitsProcessorList, StoppingCriteriaList
 
         begun = time.monotonic()
         asked = self._tokenizer([r.prompt for r in batch], add_special_tokens=False)["input_ids"]
@@ -180,6 +180,7 @@ class LocalEngine:
                 top_p=None,
                 top_k=None,
                 logits_processor=LogitsProcessorList([Gumbel(batch)]),
+                stopping_criteria=StoppingCriteriaList([Babble(width)]),
                 pad_token_id=self._tokenizer.pad_token_id,
             )
         seconds = time.monotonic() - begun

@@ -90,13 +90,26 @@ def curate(trajectories, **config):
 
 def test_rows_of_a_clean_success_hold_neither_memory_nor_citation():
     told = episode("a", memories=(MEMORY,), steps=[step(a="1", cited=("i1",)), step("finish")])
-    rows = curate([told]).rows
+    rows = curate([told], followed=False).rows
     assert [row["completion"][0]["tool_calls"][0]["function"]["name"] for row in rows] == [
         "put",
         "finish",
     ]
     assert "[m1]" not in json.dumps(rows)
     assert rows[0]["trajectory"] == "a" and rows[1]["step"] == 1 and not rows[0]["memories"]
+
+
+def test_a_turn_at_home_that_followed_a_memory_is_also_kept_as_it_was_served():
+    told = episode("a", memories=(MEMORY,), steps=[step(a="1", cited=("i1",)), step("finish")])
+    found = curate([told])
+    plain, served = found.rows[:2], found.rows[2:]
+    assert [row["memories"] for row in plain] == [False, False]
+    assert [(row["step"], row["namespace"]) for row in served] == [(0, "home")]
+    assert "[m1]" in served[0]["prompt"][0]["content"] and served[0]["memories"]
+    assert "[m1]" in served[0]["completion"][0]["content"]
+    assert found.counts["as served"] == 1 and found.counts["without memory"] == 2
+    failed = told.model_copy(update={"id": "b", "score": Score(status=Status.FAIL, value=0.0)})
+    assert len(curate([told, failed]).rows) == 3
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from finetune.curate.base import RowSet
 from finetune.registry import Registry, base_hash
+from finetune.train._mix import mixed, surprises
 from finetune.train._watch import Watch
 from finetune.train.base import Contract, linear_layers
 from finetune.train.sft import SupervisedFineTuning
@@ -128,7 +129,14 @@ def row(index, tools=TOOLS):
 
 
 ROWS = RowSet.of([row(i) for i in range(96)], {})
-QUICK = {"max_steps": 45, "batch": 8, "lr": 2e-2, "device": "cpu", "seconds": 600.0}
+QUICK = {
+    "precision": "fp32",
+    "max_steps": 45,
+    "batch": 8,
+    "lr": 2e-2,
+    "device": "cpu",
+    "seconds": 600.0,
+}
 
 
 def answer(base, adapter, asked):
@@ -183,6 +191,38 @@ def test_a_real_training_teaches_a_fact_and_leaves_the_base_alone(bases, tmp_pat
         registry = Registry(tmp_path, store)
         assert registry.get(registry.record(adapter).name, base_hash(base)) == adapter
         assert registry.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("surprise", "known", "order", "new"),
+    [
+        ([0.1, 2.0, 0.2, 0.3, 0.4], 0.5, [0, 2, 3, 4, 1, 1, 1, 1], 1),
+        ([0.1, 2.0, 0.2, 0.3, 0.4], 0.8, [0, 2, 3, 4, 1], 1),
+        ([2.0, 2.0, 0.2], 0.5, [2, 0, 1], 2),
+        ([2.0, 3.0], 0.5, [0, 1], 2),
+        ([0.1, 0.2], 0.5, [0, 1], 0),
+    ],
+)
+def test_new_rows_are_repeated_until_known_ones_have_their_share(surprise, known, order, new):
+    assert mixed(surprise, known) == (order, new)
+
+
+def test_the_base_is_surprised_by_what_it_would_not_have_said(bases, tmp_path):
+    import torch
+
+    from finetune.train._encode import encode
+    from finetune.train._model import load
+
+    net, words = load(bases["lfm2"], "cpu", "fp32")
+    encoded = encode(ROWS.rows[:20], words, [words.eos_token_id], 512)
+    found = surprises(net, encoded, 0)
+    for ids, labels, nats in zip(encoded.ids, encoded.labels, found, strict=True):
+        with torch.no_grad():
+            said = net(torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
+        alone = max(-said[i, t] for i, t in enumerate(labels[1:]) if t != -100)
+        assert nats == pytest.approx(float(alone), rel=1e-3)
+    trained = SupervisedFineTuning(Config(**QUICK)).train(ROWS, bases["lfm2"], None, tmp_path, 0)
+    assert trained.metrics["rows_new"] == trained.metrics["rows_a_pass"] == len(ROWS.rows)
 
 
 def test_all_linear_layers_but_the_head_are_trained():

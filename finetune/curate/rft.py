@@ -3,7 +3,9 @@
 Every turn with a call of a clean success at home is one row, rendered without memories and without
 citation, so that the adapter learns the deed and not the need to be told. To keep the skill of
 following memories alive, a share of the rows comes from *other* namespaces with their memories: only
-turns whose reply cited a memory that was shown. Easy tasks and common groups are capped, because
+turns whose reply cited a memory that was shown. And a turn at home that followed a memory is a
+second row as it was served, for the adapter will be served on top of that memory: without these rows
+it learns that at home one acts without looking, and loses what memory knew. Easy tasks and common groups are capped, because
 with right-or-wrong rewards the evolution lies in the choice of data and not in the loss. Of several
 successes at a task the shortest are kept: the first ones would favour luck.
 """
@@ -41,7 +43,9 @@ class RejectionSampling:
             sources: Who must have judged the success.
             per_task: Episodes kept of one task.
             balance: Episodes kept of one group, as a multiple of the median group.
-            memory_share: Share of all rows that keep their memories, from other namespaces.
+            followed: Whether turns at home that followed a memory are also kept as they were served.
+            memory_share: Rows with memory of other namespaces, as a share of these and the rows
+                without memory.
             seed: Chooses among the rows with memory.
         """
 
@@ -50,6 +54,7 @@ class RejectionSampling:
         sources: tuple[ScoreSource, ...] = (ScoreSource.ENVIRONMENT, ScoreSource.PROGRAM)
         per_task: int = Field(default=2, ge=1)
         balance: float = Field(default=2.0, gt=0)
+        followed: bool = True
         memory_share: float = Field(default=0.35, ge=0, lt=1)
         seed: int = 0
 
@@ -71,10 +76,12 @@ class RejectionSampling:
         plain = self._plain([t for t in fit if not self._foreign(t)], seen, dropped)
         foreign = [t for t in fit if self._foreign(t)]
         recalled = self._recalled(foreign, self._quota(len(plain)), seen, dropped)
-        rows = plain + recalled
+        served = self._served(fit, {row["trajectory"] for row in plain}, seen)
+        rows = plain + served + recalled
         used = {row["trajectory"] for row in rows}
         counts = {
             "without memory": len(plain),
+            "as served": len(served),
             "with memory": len(recalled),
             "episodes": len(used),
             "tasks": len({row["task"] for row in rows}),
@@ -110,6 +117,13 @@ class RejectionSampling:
                 )
             rows += fresh
         return rows
+
+    def _served(self, fit: Sequence[Trajectory], chosen: set[str], seen: set[str]) -> Rows:
+        """The turns of the chosen episodes that followed a memory, with the memories shown."""
+        if not self.config.followed:
+            return []
+        rows = [row for t in fit if t.id in chosen for row in _rows(t, memories=True)]
+        return _fresh(rows, seen)
 
     def _per_task(
         self, trajectories: Sequence[Trajectory], dropped: dict[str, str]

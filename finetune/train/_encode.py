@@ -9,17 +9,16 @@ served to nobody.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from finetune.train._loss import IGNORED
 from instar.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Encoded", "encode", "stop_tokens"]
-
-_IGNORED = -100
 
 
 @dataclass
@@ -46,6 +45,11 @@ class Encoded:
         """Tokens of all rows used, prompts included."""
         return sum(map(len, self.ids))
 
+    def chosen(self, order: Sequence[int]) -> Encoded:
+        """The same with its rows in another order, or repeated."""
+        ids, labels = ([own[i] for i in order] for own in (self.ids, self.labels))
+        return replace(self, ids=ids, labels=labels)
+
     def add(self, ids: list[int], prompt: int, limit: int) -> None:
         """Take a row whose first ``prompt`` tokens are not learnt, or count why not."""
         self.longest = max(self.longest, len(ids))
@@ -55,7 +59,7 @@ class Encoded:
             self.masked += 1
         else:
             self.ids.append(ids)
-            self.labels.append([_IGNORED] * prompt + ids[prompt:])
+            self.labels.append([IGNORED] * prompt + ids[prompt:])
             self.learnt += len(ids) - prompt
 
 

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import torch
     from trl import SFTTrainer
 
-__all__ = ["answer_trainer", "left_padded"]
+__all__ = ["IGNORED", "answer_trainer", "left_padded"]
 
-_IGNORED = -100
+IGNORED = -100
+"""Label of a token that is not learnt."""
 
 
 def left_padded(pad: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, torch.Tensor]]:
@@ -25,13 +26,13 @@ def left_padded(pad: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, torc
 
     def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         ids = [row["input_ids"] for row in rows]
-        answers = [[i for i in row["labels"] if i != _IGNORED] for row in rows]
+        answers = [[i for i in row["labels"] if i != IGNORED] for row in rows]
         width, answer = max(map(len, ids)), max(map(len, answers))
         return {
             "input_ids": torch.tensor([[pad] * (width - len(r)) + r for r in ids]),
             "attention_mask": torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in ids]),
             # The trainer counts the labels after the first, as if they were as wide as the rows.
-            "labels": torch.tensor([[_IGNORED] * (1 + answer - len(a)) + a for a in answers]),
+            "labels": torch.tensor([[IGNORED] * (1 + answer - len(a)) + a for a in answers]),
         }
 
     return collate
@@ -63,6 +64,6 @@ def answer_trainer(rate: Callable[[int], float]) -> type[SFTTrainer]:
             kept = model(**inputs, use_cache=False, logits_to_keep=labels.shape[1]).logits
             logits = kept[:, :-1].flatten(0, 1).float()
             total = cross_entropy(logits, labels[:, 1:].flatten(), reduction="sum")
-            return total / (num_items_in_batch or (labels != _IGNORED).sum())
+            return total / (num_items_in_batch or (labels != IGNORED).sum())
 
     return AnswerTrainer

@@ -28,8 +28,17 @@ def placement(device: str, precision: str) -> tuple[str, str]:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
-        precision = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+        able = torch.cuda.is_bf16_supported() if device == "cuda" else _cpu_has_bf16()
+        precision = "bf16" if able else "fp32"
     return device, precision
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether the processor multiplies in bf16; where it does not, bf16 is slower than fp32."""
+    import torch
+
+    found = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch we allow
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def load(

@@ -23,6 +23,7 @@ from finetune.registry import base_hash, seal, workspace_beside
 from finetune.train import _model
 from finetune.train._encode import Encoded, encode, stop_tokens
 from finetune.train._loss import answer_trainer, left_padded
+from finetune.train._mix import mixed, surprises
 from finetune.train._plot import draw_loss
 from finetune.train._watch import Watch
 from finetune.train.base import OnProgress, linear_layers
@@ -46,13 +47,15 @@ class SupervisedFineTuning:
         """How to train.
 
         Attributes:
-            lr: Peak learning rate; None is 5e-3 for a base below 20 million parameters, else 2e-4.
+            lr: Peak learning rate; None is 2e-3 for a base below 20 million parameters, else 2e-4.
             batch: Rows a step.
             micro: Rows at a time on the device, a divisor of ``batch``; None is all of them.
             epochs: Passes over the rows, unless ``max_steps`` or ``seconds`` end it before.
             seconds: Ceiling of the training itself, without loading; None is none.
             max_length: Longer rows, in tokens, are left out.
-            precision: ``auto`` is bf16 on CUDA and fp32 on the CPU.
+            known: Share of rows that the base would have answered by itself; the others are
+                repeated until it is reached. None takes every row as often as the next.
+            precision: ``auto`` is bf16 where the device multiplies in it, else fp32.
             device: ``auto`` is CUDA where there is one.
             checkpointing: Trade a fifth of the speed for memory.
             start: ``base``, or ``parent`` to go on from the parent's weights.
@@ -68,6 +71,7 @@ class SupervisedFineTuning:
         max_steps: int = Field(default=240, ge=1)
         seconds: float | None = Field(default=60.0, gt=0)
         max_length: int = Field(default=2048, ge=8)
+        known: float | None = Field(default=0.5, gt=0, lt=1)
         precision: Literal["auto", "fp32", "bf16"] = "auto"
         device: Literal["auto", "cpu", "cuda"] = "auto"
         checkpointing: bool = False
@@ -120,15 +124,19 @@ class SupervisedFineTuning:
         encoded = encode(dataset.rows, tokenizer, stops, self.config.max_length)
         self._require_rows(encoded)
         recipe = self._recipe(model, precision, seed)
-        watch = Watch(self._steps(len(encoded.ids)), self.config.seconds, self.progress)
+        order, new = self._order(model, encoded, _padding(tokenizer))
+        watch = Watch(self._steps(len(order)), self.config.seconds, self.progress)
         if self.config.start == "parent" and parent is not None:
             model = _model.go_on_from(model, parent)
-        trainer = self._trainer(model, tokenizer, encoded, recipe, watch, written, device)
+        trainer = self._trainer(
+            model, tokenizer, encoded.chosen(order), recipe, watch, written, device
+        )
         before = _model.Weights(trainer.model)
         with _model.memory_advice(self.config.micro or self.config.batch, encoded.longest):
             trainer.train()
         moved = before.require_learnt(trainer.model)
         metrics = _report(encoded, watch) | {"moved": moved, "device": device}
+        metrics |= {"rows_new": new, "rows_a_pass": len(order)}
         _model.save(trainer.model, written, base.name)
         draw_loss(watch.losses, written / "loss.png")
         metrics["seconds_with_loading"] = round(time.monotonic() - began, 2)
@@ -150,6 +158,12 @@ class SupervisedFineTuning:
                 f"{encoded.masked} have nothing to learn. Raise methods.sft.max_length."
             )
 
+    def _order(self, model: Any, encoded: Encoded, pad: int) -> tuple[list[int], int | None]:
+        """Numbers of the rows of a pass, and how many were new to the base."""
+        if self.config.known is None:
+            return list(range(len(encoded.ids))), None
+        return mixed(surprises(model, encoded, pad), self.config.known)
+
     def _steps(self, rows: int) -> int:
         wanted = math.ceil(rows * self.config.epochs / self.config.batch)
         return max(1, min(wanted, self.config.max_steps))
@@ -158,7 +172,7 @@ class SupervisedFineTuning:
         small = model.num_parameters() < _POCKET_SIZE
         chosen = {
             "trainer": "sft",
-            "lr": self.config.lr or (5e-3 if small else 2e-4),
+            "lr": self.config.lr or (2e-3 if small else 2e-4),
             "precision": precision,
             "targets": linear_layers(model),
             "seed": seed,
