@@ -45,23 +45,15 @@ async def _ablate(wanted: Any, folder: Path) -> dict[str, Any]:
 
 
 def _told(found: dict[str, Any], folder: Path) -> str:
-    from instar._cli_evolve import paired_table
+    from instar._cli_figures import paired_table, share, span
 
     rows = [
-        [name, _percent(f["success"]), _span(f["interval"]), _percent(f["gain"], "+"), _runs(f)]
+        [name, share(f["success"]), span(f["interval"]), share(f["gain"], "+"), _runs(f)]
         for name, f in found["configs"].items()
     ]
     head = ["configuration", "clean", "95 % over runs", "over base", "each run"]
     blocks = [table(head, rows), paired_table(found["paired"])]
     return "\n\n".join([*blocks, f"Runs: {folder}"])
-
-
-def _percent(value: float | None, sign: str = "") -> str:
-    return "not measured" if value is None else f"{100 * value:{sign}.0f} %"
-
-
-def _span(interval: list[float] | None) -> str:
-    return "" if interval is None else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f}"
 
 
 def _runs(figures: dict[str, Any]) -> str:

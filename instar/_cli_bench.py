@@ -161,7 +161,7 @@ async def _run(config: Config, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _told(found: dict[str, Any]) -> str:
-    from instar._cli_evolve import arm_table
+    from instar._cli_figures import arm_table
 
     lines = [arm_table(found)]
     if not found["fairness"]["fair"]:
@@ -188,7 +188,7 @@ def compare(
 ) -> None:
     """Compare the arms of runs in pairs, over the tasks and seeds that they share."""
     from instar._bench_runs import compare as compared
-    from instar._cli_evolve import paired_table
+    from instar._cli_figures import paired_table
 
     found = compared(load(workspace, seed, None).workspace, runs)
     emit(as_json, found, paired_table(found["paired"]))
@@ -239,7 +239,7 @@ def _list_tasks(world: str, as_json: bool) -> None:
 def show(run: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
     """The summary of a run."""
     from instar._bench_runs import summary
-    from instar._cli_evolve import arm_table
+    from instar._cli_figures import arm_table
 
     found = summary(load(workspace, seed, None).workspace, run)
     emit(as_json, found, arm_table(found))

@@ -29,8 +29,6 @@ __all__ = ["register"]
 
 generations = typer.Typer(help="Generations: list, show, promote, roll back.", no_args_is_help=True)
 
-_BESIDE = ("utility", "attack_success")
-"""Results of which neither says anything alone: shown together where a world measures them."""
 
 _TEMPLATE = """# Settings of this workspace; every key is optional. All keys: instar init --help
 preset = "{preset}"
@@ -97,6 +95,8 @@ async def _evolve(config: Config, number: int) -> dict[str, Any]:
 
 
 def _summary(found: dict[str, Any]) -> str:
+    from instar._cli_figures import arm_table
+
     lines = [_generation_table(found["generations"]), ""]
     measured = found.get("summary") or {}
     if measured:
@@ -111,64 +111,6 @@ def _generation_table(found: list[dict[str, Any]]) -> str:
         for g in found
     ]
     return table(["generation", "parent", "status", "verdict"], rows)
-
-
-def arm_table(measured: dict[str, Any]) -> str:
-    """The arms of a summary, and their paired differences."""
-    figures = measured["arms"].values()
-    beside = [m for m in _BESIDE if any(m in f.get("metrics", {}) for f in figures)]
-    arms = [
-        [
-            name.replace("_", " "),
-            _share(f["success"]),
-            _span(f["interval"]),
-            *(_share(f["metrics"].get(m)) for m in beside),
-            _number(f["steps"]),
-        ]
-        for name, f in measured["arms"].items()
-    ]
-    shown = [m.replace("_", " ") for m in beside]
-    head = f"{measured['benchmark']}, {measured['n']} tasks, generation {measured['generation']}"
-    blocks = [head, table(["arm", "clean", "95 %", *shown, "steps"], arms)]
-    if measured["paired"]:
-        blocks.append(paired_table(measured["paired"]))
-    if measured.get("levels"):
-        rates = [f"{k.replace('_', ' ')} {_share(v)}" for k, v in measured["levels"].items()]
-        blocks.append(f"Those who learn nothing: {', '.join(rates)}.")
-    blocks += [f"Not measured: {a}, as {why}." for a, why in measured.get("left_out", {}).items()]
-    leakage = measured.get("leakage") or {}
-    blocks.append(f"Leakage: {'none found' if leakage.get('clean') else 'see the report'}")
-    return "\n\n".join(blocks)
-
-
-def paired_table(found: list[dict[str, Any]]) -> str:
-    """Paired differences; p after Holm's correction for their number."""
-    rows = [
-        [
-            f"{p['b']} - {p['a']}".replace("_", " "),
-            f"{100 * p['difference']:+.1f}",
-            _span(p["interval"], signed=True),
-            f"{p['p']:.4f}",
-            f"{p['p_holm']:.4f}" if "p_holm" in p else "",
-        ]
-        for p in found
-    ]
-    return table(["difference", "points", "95 %", "p", "Holm"], rows, "Nothing in common.")
-
-
-def _share(value: float | None) -> str:
-    return "not measured" if value is None else f"{100 * value:.0f} %"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
-
-
-def _span(interval: list[float] | None, signed: bool = False) -> str:
-    if not interval:
-        return ""
-    low, high = (f"{100 * v:+.1f}" if signed else f"{100 * v:.0f}" for v in interval)
-    return f"{low} to {high}"
 
 
 @generations.command("list")

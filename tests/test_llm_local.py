@@ -6,6 +6,7 @@ import pytest
 
 from finetune.pocket.start import build_model
 from finetune.pocket.tokenizer import build_tokenizer
+from instar._decoding import Babble
 from instar.errors import ModelFault, UserError
 from instar.llm_local import LocalEngine
 from instar.types import Sampling, ToolSpec
@@ -99,6 +100,32 @@ async def test_each_request_has_its_own_limit_of_tokens_in_a_batch(folder, tempe
     assert [r.usage for r in together] == [r.usage for r in alone]
     assert together[2].usage.completion_tokens > 3
     await engine.close()
+
+
+def test_a_row_that_only_repeats_itself_is_ended_and_no_other():
+    import torch
+
+    rng = torch.Generator().manual_seed(0)
+    free = torch.randint(0, 900, (64,), generator=rng).tolist()
+    rows = {
+        "one token": [*free[:16], *[7] * 48],
+        "a period of three": [*free[:16], *[5, 6, 7] * 16],
+        "two rounds of thirty": [*free[:4], *free[34:64], *free[34:64]],
+        "a list whose numbers differ": [x for i in range(16) for x in (1, 2, 3, 100 + i)],
+        "all different": free,
+        "a repetition that has ended": [*[7] * 60, 1, 2, 3, 4],
+    }
+    prompts = torch.full((len(rows), 9), 7)
+    ended = Babble(9)(torch.cat([prompts, torch.tensor(list(rows.values()))], dim=1), None)
+    assert dict(zip(rows, ended.tolist(), strict=True)) == {
+        "one token": True,
+        "a period of three": True,
+        "two rounds of thirty": True,
+        "a list whose numbers differ": False,
+        "all different": False,
+        "a repetition that has ended": False,
+    }
+    assert not Babble(9)(torch.full((2, 9 + 39), 7), None).any()
 
 
 @pytest.mark.parametrize("merge_below", [0, 1_000_000])

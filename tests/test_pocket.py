@@ -6,9 +6,11 @@ import re
 
 import pytest
 
+from finetune.pocket import MODEL_DIR
 from finetune.pocket.batches import Stream
 from finetune.pocket.pages import WEB_TOOLS
 from finetune.pocket.pretrain import Recipe, pretrain
+from finetune.pocket.replay import replay_rows
 from finetune.pocket.rows import draw_row
 from finetune.pocket.start import build_model
 from finetune.pocket.tokenizer import build_tokenizer
@@ -174,6 +176,16 @@ def test_a_query_sees_its_prefix_and_itself_only(tokenizer):
     assert batch.mask[0, 0, second, first_answer] < -1e8
     assert batch.mask[0, 0, second, 0] == 0
     assert batch.counts.any() and not batch.counts.all()
+
+
+def test_the_rows_that_ship_are_of_the_kind_that_pocket_was_made_from(tokenizer):
+    shipped = [json.loads(line) for line in (MODEL_DIR / "replay.jsonl").read_text().splitlines()]
+    assert shipped == replay_rows(0, len(shipped)) and len(shipped) >= 200
+    assert sum("<memory>" in row["prompt"] for row in shipped) > len(shipped) / 2
+    followed = [row for row in shipped if row["completion"].startswith("task: ")]
+    assert any(" -> " in row["completion"] for row in followed)
+    for row in shipped:
+        assert row["prompt"].endswith("<|assistant|>") and row["completion"].endswith("<|end|>")
 
 
 def test_structured_start_looks_at_what_followed_the_same_words(tokenizer):

@@ -1,6 +1,7 @@
 """Training an adapter for real: a tiny model of a stock architecture, on the CPU."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from finetune.curate.base import RowSet
 from finetune.registry import Registry, base_hash
 from finetune.train._mix import mixed, surprises
+from finetune.train._replay import write_replay
 from finetune.train._watch import Watch
 from finetune.train.base import Contract, linear_layers
 from finetune.train.sft import SupervisedFineTuning
@@ -223,6 +225,34 @@ def test_the_base_is_surprised_by_what_it_would_not_have_said(bases, tmp_path):
         assert nats == pytest.approx(float(alone), rel=1e-3)
     trained = SupervisedFineTuning(Config(**QUICK)).train(ROWS, bases["lfm2"], None, tmp_path, 0)
     assert trained.metrics["rows_new"] == trained.metrics["rows_a_pass"] == len(ROWS.rows)
+
+
+def test_an_adapter_can_stop_on_the_way_to_the_trained_weights(bases, tmp_path):
+    short = {**QUICK, "max_steps": 3}
+    whole, half = (
+        SupervisedFineTuning(Config(**short, interpolation=share))
+        .train(ROWS, bases["llama"], None, tmp_path, seed=0)
+        .path
+        for share in (1.0, 0.5)
+    )
+    for name, tensor in weights(Path(half)).items():
+        wanted = weights(Path(whole))[name] * (0.5 if "lora_B" in name else 1.0)
+        assert tensor.equal(wanted)
+
+
+def test_rows_beside_the_weights_are_trained_on_again(bases, tmp_path):
+    base = shutil.copytree(bases["lfm2"], tmp_path / "base")
+    write_replay(base, [{"prompt": f"word {i} ", "completion": "tag<|end|>"} for i in range(40)])
+    quick = {**QUICK, "max_steps": 2}
+    for replay, wanted in ((True, 40), (False, 0)):
+        trainer = SupervisedFineTuning(Config(**quick, replay=replay))
+        metrics = trainer.train(ROWS, base, None, tmp_path / "adapters", seed=0).metrics
+        assert metrics["rows_replayed"] == wanted and metrics["rows_used"] == len(ROWS.rows)
+        assert metrics["rows_a_pass"] == len(ROWS.rows) + wanted
+    with (base / "replay.jsonl").open("a") as stream:
+        stream.write('{"prompt": 3}\n')
+    with pytest.raises(UserError, match=r"replay.jsonl, line 41: .*methods.sft.replay=false"):
+        SupervisedFineTuning(Config(**quick)).train(ROWS, base, None, tmp_path / "adapters", 0)
 
 
 def test_all_linear_layers_but_the_head_are_trained():

@@ -19,8 +19,10 @@ from finetune._convolution import shift_convolutions
 from finetune.pocket.batches import Batch, Stream
 from finetune.pocket.exam import exam_questions, grade
 from finetune.pocket.muon import Muon
+from finetune.pocket.replay import replay_rows
 from finetune.pocket.start import build_model
 from finetune.pocket.tokenizer import build_tokenizer, load_tokenizer
+from finetune.train._replay import write_replay
 
 __all__ = ["Recipe", "pretrain"]
 
@@ -44,6 +46,7 @@ class Recipe:
     exam_size: int = 500
 
 
+_REPLAY = 240
 _FIXED = ("tokens", "seed", "width", "layers", "rows", "length", "rate", "warm", "decay")
 """What a checkpoint must agree in to be gone on with; the rest does not touch the weights."""
 
@@ -212,5 +215,6 @@ def _write(run: _Run, out: Path, history: list[dict[str, Any]]) -> None:
 
     run.model.to(torch.bfloat16).save_pretrained(out)
     run.tokenizer.save_pretrained(out)
+    write_replay(out, replay_rows(run.recipe.seed, _REPLAY))
     report = {"recipe": asdict(run.recipe), "history": history}
     (out / "training.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

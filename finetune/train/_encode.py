@@ -45,6 +45,10 @@ class Encoded:
         """Tokens of all rows used, prompts included."""
         return sum(map(len, self.ids))
 
+    def joined(self, other: Encoded) -> Encoded:
+        """These rows and then those of another."""
+        return replace(self, ids=self.ids + other.ids, labels=self.labels + other.labels)
+
     def chosen(self, order: Sequence[int]) -> Encoded:
         """The same with its rows in another order, or repeated."""
         ids, labels = ([own[i] for i in order] for own in (self.ids, self.labels))

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Weights", "go_on_from", "load", "memory_advice", "placement", "quiet", "save"]
+__all__ = [
+    "Weights",
+    "go_on_from",
+    "interpolate",
+    "load",
+    "memory_advice",
+    "placement",
+    "quiet",
+    "save",
+]
 
 
 def placement(device: str, precision: str) -> tuple[str, str]:
@@ -37,7 +46,8 @@ def _cpu_has_bf16() -> bool:
     """Whether the processor multiplies in bf16; where it does not, bf16 is slower than fp32."""
     import torch
 
-    found = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch we allow
+    ask = getattr(torch.cpu, "get_capabilities", None)  # not in every torch we allow
+    found: dict[str, Any] = ask() if ask else {}
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
@@ -62,6 +72,16 @@ def go_on_from(model: PreTrainedModel, parent: Path) -> PeftModel:
     from peft import PeftModel
 
     return PeftModel.from_pretrained(model, str(parent), is_trainable=True)
+
+
+def interpolate(model: PeftModel, share: float) -> None:
+    """Draw the adapter back to a share of its effect; a product of two matrices is linear in each."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.mul_(share)
 
 
 def save(model: PeftModel, folder: Path, base_name: str) -> None:

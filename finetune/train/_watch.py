@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 from finetune.train.base import OnProgress, Progress
+from instar.failpoints import reach
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "callback"]
 
 _RISE = 5
 _FALL = 0.4
@@ -62,3 +64,27 @@ class Watch:
         if self._progress:
             seconds = round(self.seconds, 2)
             self._progress(Progress(step=step, steps=self.planned, loss=loss, seconds=seconds))
+
+
+def callback(watch: Watch) -> Any:
+    """What a trainer of transformers calls at every step, for a watch."""
+    from transformers import TrainerCallback
+
+    class Watching(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            watch.begin()
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            reach("train.step")
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if watch.stop_after(state.global_step):
+                control.should_training_stop = True
+
+        def on_log(
+            self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any
+        ) -> None:
+            if "loss" in logs:
+                watch.note(state.global_step, float(logs["loss"]))
+
+    return Watching()

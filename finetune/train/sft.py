@@ -25,11 +25,11 @@ from finetune.train._encode import Encoded, encode, stop_tokens
 from finetune.train._loss import answer_trainer, left_padded
 from finetune.train._mix import mixed, surprises
 from finetune.train._plot import draw_loss
-from finetune.train._watch import Watch
+from finetune.train._replay import replayed
+from finetune.train._watch import Watch, callback
 from finetune.train.base import OnProgress, linear_layers
 from instar.contracts import Dataset
 from instar.errors import MissingExtra, UserError
-from instar.failpoints import reach
 from instar.types import Adapter, Record
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class SupervisedFineTuning:
             max_length: Longer rows, in tokens, are left out.
             known: Share of rows that the base would have answered by itself; the others are
                 repeated until it is reached. None takes every row as often as the next.
+            replay: Whether rows that the base brings along are among the known ones.
+            interpolation: How far the adapter goes from the base to the trained weights; below 1 it
+                keeps more of what the base could do (WiSE-FT, Wortsman et al. 2022).
             precision: ``auto`` is bf16 where the device multiplies in it, else fp32.
             device: ``auto`` is CUDA where there is one.
             checkpointing: Trade a fifth of the speed for memory.
@@ -72,6 +75,8 @@ class SupervisedFineTuning:
         seconds: float | None = Field(default=60.0, gt=0)
         max_length: int = Field(default=2048, ge=8)
         known: float | None = Field(default=0.5, gt=0, lt=1)
+        replay: bool = True
+        interpolation: float = Field(default=1.0, gt=0, le=1)
         precision: Literal["auto", "fp32", "bf16"] = "auto"
         device: Literal["auto", "cpu", "cuda"] = "auto"
         checkpointing: bool = False
@@ -124,19 +129,23 @@ class SupervisedFineTuning:
         encoded = encode(dataset.rows, tokenizer, stops, self.config.max_length)
         self._require_rows(encoded)
         recipe = self._recipe(model, precision, seed)
-        order, new = self._order(model, encoded, _padding(tokenizer))
+        kept = Encoded()
+        if self.config.replay:
+            kept = replayed(base, tokenizer, self.config.max_length)
+        order, new = self._order(model, encoded, len(kept.ids), _padding(tokenizer))
         watch = Watch(self._steps(len(order)), self.config.seconds, self.progress)
         if self.config.start == "parent" and parent is not None:
             model = _model.go_on_from(model, parent)
         trainer = self._trainer(
-            model, tokenizer, encoded.chosen(order), recipe, watch, written, device
+            model, tokenizer, encoded.joined(kept).chosen(order), recipe, watch, written, device
         )
         before = _model.Weights(trainer.model)
         with _model.memory_advice(self.config.micro or self.config.batch, encoded.longest):
             trainer.train()
         moved = before.require_learnt(trainer.model)
+        _model.interpolate(trainer.model, self.config.interpolation)
         metrics = _report(encoded, watch) | {"moved": moved, "device": device}
-        metrics |= {"rows_new": new, "rows_a_pass": len(order)}
+        metrics |= {"rows_new": new, "rows_replayed": len(kept.ids), "rows_a_pass": len(order)}
         _model.save(trainer.model, written, base.name)
         draw_loss(watch.losses, written / "loss.png")
         metrics["seconds_with_loading"] = round(time.monotonic() - began, 2)
@@ -158,11 +167,13 @@ class SupervisedFineTuning:
                 f"{encoded.masked} have nothing to learn. Raise methods.sft.max_length."
             )
 
-    def _order(self, model: Any, encoded: Encoded, pad: int) -> tuple[list[int], int | None]:
-        """Numbers of the rows of a pass, and how many were new to the base."""
+    def _order(
+        self, model: Any, encoded: Encoded, replay: int, pad: int
+    ) -> tuple[list[int], int | None]:
+        """Numbers of the rows of a pass, replay last, and how many were new to the base."""
         if self.config.known is None:
-            return list(range(len(encoded.ids))), None
-        return mixed(surprises(model, encoded, pad), self.config.known)
+            return list(range(len(encoded.ids) + replay)), None
+        return mixed(surprises(model, encoded, pad) + [0.0] * replay, self.config.known)
 
     def _steps(self, rows: int) -> int:
         wanted = math.ceil(rows * self.config.epochs / self.config.batch)
@@ -209,7 +220,7 @@ class SupervisedFineTuning:
             processing_class=tokenizer,
             data_collator=left_padded(_padding(tokenizer)),
             peft_config=None if isinstance(model, PeftModel) else lora,
-            callbacks=[_callback(watch)],
+            callbacks=[callback(watch)],
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
@@ -246,29 +257,6 @@ class SupervisedFineTuning:
 def _padding(tokenizer: Any) -> int:
     pad = tokenizer.pad_token_id
     return int(tokenizer.eos_token_id or 0) if pad is None else int(pad)
-
-
-def _callback(watch: Watch) -> Any:
-    from transformers import TrainerCallback
-
-    class Watching(TrainerCallback):  # type: ignore[misc]
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            watch.begin()
-
-        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            reach("train.step")
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if watch.stop_after(state.global_step):
-                control.should_training_stop = True
-
-        def on_log(
-            self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any
-        ) -> None:
-            if "loss" in logs:
-                watch.note(state.global_step, float(logs["loss"]))
-
-    return Watching()
 
 
 def _report(encoded: Encoded, watch: Watch) -> dict[str, Any]:
