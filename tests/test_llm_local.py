@@ -110,7 +110,7 @@ def test_a_row_that_only_repeats_itself_is_ended_and_no_other():
     rows = {
         "one token": [*free[:16], *[7] * 48],
         "a period of three": [*free[:16], *[5, 6, 7] * 16],
-        "two rounds of thirty": [*free[:4], *free[34:64], *free[34:64]],
+        "four rounds of sixteen": free[:16] * 4,
         "a list whose numbers differ": [x for i in range(16) for x in (1, 2, 3, 100 + i)],
         "all different": free,
         "a repetition that has ended": [*[7] * 60, 1, 2, 3, 4],
@@ -120,7 +120,7 @@ def test_a_row_that_only_repeats_itself_is_ended_and_no_other():
     assert dict(zip(rows, ended.tolist(), strict=True)) == {
         "one token": True,
         "a period of three": True,
-        "two rounds of thirty": True,
+        "four rounds of sixteen": True,
         "a list whose numbers differ": False,
         "all different": False,
         "a repetition that has ended": False,
