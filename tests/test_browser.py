@@ -247,6 +247,7 @@ async def test_a_page_begun_anew_is_as_if_just_opened(show: Any, site: Site) -> 
     await hand.do("click", "refund")
     await hand.page.again(f"{site.url}/form.html", 5)
     assert await hand.page.observe() == fresh.observation
+    assert await hand.do("back") == await fresh.do("back")
     hand.observation = fresh.observation
     again = await hand.do("click", "refund")
     assert again == await fresh.do("click", "refund") and again.text == "order 417 refunded"

@@ -110,6 +110,10 @@ class Tabs:
             # Where the last click left the pointer, it would hover over the new page.
             await self.front.mouse.move(*_CORNER)
             await self.front.goto(url)
+            # Going back must not lead into what was shown before.
+            session = await self.context.new_cdp_session(self.front)
+            await session.send("Page.resetNavigationHistory")
+            await session.detach()
         except Error as error:
             raise EpisodeFault(f"{url} does not load: {brief(error.message)}") from error
         self._pending.clear()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from benchmarks.houses.case import Case
 from benchmarks.houses.server import Server
 from instar.contracts import Toolset
 from instar.types import Result, Score
 from tools.browser import Browser, BrowserPage
+from tools.pool import PagePool
 
 __all__ = ["WebDoor", "WebEpisode"]
 
@@ -49,13 +49,10 @@ class WebEpisode:
         return self.case.score()
 
     async def close(self) -> None:
-        """Close the page and forget the case; closing twice is harmless."""
+        """Give the page back and forget the case; closing twice is harmless."""
         leave, self._leave = self._leave, None
         if leave is not None:
-            try:
-                await self._page.close()
-            finally:
-                leave()
+            leave()
 
 
 class WebDoor:
@@ -68,6 +65,7 @@ class WebDoor:
         self._lock = asyncio.Lock()
         self._server: Server | None = None
         self._browser = Browser(timeout=_TIMEOUT, load_timeout=3 * _TIMEOUT)
+        self._pool = PagePool(self._browser)
         self._places = asyncio.Semaphore(_PAGES)
 
     async def open(self, case: Case, seed: int) -> WebEpisode:
@@ -85,11 +83,16 @@ class WebDoor:
             self._places.release()
 
         try:
-            page = await self._browser.open_page(url, seed, {urlsplit(url).netloc})
+            page = await self._pool.take(url, seed)
         except BaseException:
             leave()
             raise
-        return WebEpisode(case, page, leave)
+
+        def give_back() -> None:
+            self._pool.give(page)
+            leave()
+
+        return WebEpisode(case, page, give_back)
 
     async def _started(self) -> Server:
         async with self._lock:

@@ -8,7 +8,6 @@ animations are off (an observation would show their middle).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from instar.errors import EpisodeFault, MissingExtra
 from tools.browser import Browser, BrowserPage
+from tools.pool import PagePool
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -69,7 +69,7 @@ class Pages:
         self._browser = Browser()
         self._runner: web.AppRunner | None = None
         self._lock = asyncio.Lock()
-        self._idle: list[BrowserPage] = []
+        self._pool = PagePool(self._browser)
 
     async def _port(self) -> int:
         from aiohttp import web
@@ -90,34 +90,18 @@ class Pages:
             EpisodeFault: It does not load.
         """
         url = f"http://127.0.0.1:{await self._port()}/miniwob/{name}.html"
-        while self._idle:
-            page = self._idle.pop()
-            try:
-                await page.again(url, seed)
-            except EpisodeFault:  # it has crashed: another context may do
-                await _forget(page)
-            else:
-                return page
-        return await self._browser.open_page(url, seed)
+        return await self._pool.take(url, seed)
 
     def back(self, page: BrowserPage) -> None:
         """Take back a page; the next task begins in its context, for these pages keep nothing."""
-        self._idle.append(page)
+        self._pool.give(page)
 
     async def close(self) -> None:
         """Stop browser and server."""
-        self._idle.clear()
         await self._browser.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-
-
-async def _forget(page: BrowserPage) -> None:
-    from playwright.async_api import Error
-
-    with contextlib.suppress(Error):
-        await page.close()
 
 
 async def begin(page: BrowserPage, seed: int | str) -> str:
