@@ -291,3 +291,26 @@ async def test_the_browser_walks_long_lists_dialogs_and_every_other_kind_of_rule
     finally:
         for world in worlds:
             await world.close()
+
+
+async def test_an_episode_begins_in_the_context_of_an_earlier_one_as_if_in_its_own() -> None:
+    first, second = HouseRules(house=3), HouseRules(house=3)
+    listed = tasks(first, 2)
+    try:
+        episodes = [await first.open(listed[0], 0)]
+        raw = episodes[0].toolset.raw
+        await episodes[0].close()
+        episodes.append(await first.open(listed[1], 0))
+        alone = await second.open(listed[1], 0)
+        assert episodes[1].toolset.raw.context == raw.context
+        assert await episodes[1].observe() == await alone.observe()
+        back = [await e.toolset.call("back", {}) for e in (episodes[1], alone)]
+        assert back[0] == back[1]
+        await episodes[1].close()
+        await raw.context.close()
+        replaced = await first.open(listed[1], 0)
+        assert replaced.toolset.raw.context != raw.context
+        assert await replaced.observe()
+    finally:
+        await first.close()
+        await second.close()

@@ -1,6 +1,7 @@
 """The model in this process: batching, seeds, adapters, prompts that try to break out."""
 
 import asyncio
+import shutil
 
 import pytest
 
@@ -126,6 +127,26 @@ def test_a_row_that_only_repeats_itself_is_ended_and_no_other():
         "a repetition that has ended": False,
     }
     assert not Babble(9)(torch.full((2, 9 + 39), 7), None).any()
+
+
+async def test_an_answer_that_only_repeats_itself_does_not_run_to_its_limit(folder, tmp_path):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    base = shutil.copytree(folder, tmp_path / "parrot")
+    parrot = AutoModelForCausalLM.from_pretrained(base)
+    with torch.no_grad():
+        for name, weight in parrot.named_parameters():
+            if name.endswith(("out_proj.weight", "w2.weight")):
+                weight.zero_()  # nothing but the last token itself says what comes next
+    parrot.save_pretrained(base)
+    for path, fewest, most in ((folder, 60, 200), (base, 40, 60)):
+        engine = LocalEngine(path)
+        asked = [_ask("word"), _TOOLS, Sampling(max_tokens=200)]
+        reply = await engine.client().complete(*asked)
+        assert fewest <= reply.usage.completion_tokens <= most
+        await engine.close()
+    assert reply.finish == "length"
 
 
 @pytest.mark.parametrize("merge_below", [0, 1_000_000])

@@ -222,6 +222,7 @@ def test_pretraining_learns_resumes_and_ships_a_stock_model(tmp_path):
     assert final["tokens"] >= 6_000
     report = json.loads((tmp_path / "training.json").read_text())
     assert report["recipe"]["tokens"] == 6_000
+    assert len((tmp_path / "replay.jsonl").read_text().splitlines()) >= 200
     model = AutoModelForCausalLM.from_pretrained(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     prompt = tokenizer.apply_chat_template(

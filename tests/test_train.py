@@ -255,6 +255,20 @@ def test_rows_beside_the_weights_are_trained_on_again(bases, tmp_path):
         SupervisedFineTuning(Config(**quick)).train(ROWS, base, None, tmp_path / "adapters", 0)
 
 
+@pytest.mark.parametrize(
+    ("able", "wanted"),
+    [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"), ({}, "fp32")],
+)
+def test_a_processor_trains_in_bf16_where_it_multiplies_in_it(monkeypatch, able, wanted):
+    import torch
+
+    from finetune.train._model import placement
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert placement("cpu", "auto") == ("cpu", wanted)
+    assert placement("cpu", "fp32") == ("cpu", "fp32")
+
+
 def test_all_linear_layers_but_the_head_are_trained():
     assert linear_layers(model("lfm2")) == sorted(
         ["in_proj", "k_proj", "out_proj", "q_proj", "v_proj", "w1", "w2", "w3"]

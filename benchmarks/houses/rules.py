@@ -9,8 +9,8 @@ by their roles only.
 from __future__ import annotations
 
 import random
-from abc import ABC
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -18,7 +18,7 @@ from benchmarks.houses.office import Family, Office
 from benchmarks.houses.records import Call, Entry, State
 from benchmarks.houses.words import rule_code, rule_word
 
-__all__ = ["After", "Before", "Code", "Owner", "Place", "Rule", "takes", "with_value"]
+__all__ = ["After", "Before", "Code", "Coded", "Owner", "Place", "Rule", "takes", "with_value"]
 
 _SECRETS = ("word", "person", "code", "place", "letters", "shift")
 
@@ -39,6 +39,7 @@ class Rule(ABC):
         manner: What a break does: ``locked`` and ``escalated`` end the case, ``rejected`` does not.
         novel: Whether the kind has no counterpart in what the pocket model was trained on.
         bare: Whether the kind has no constants at all.
+        made: Makers of the constants that are only words, for houses on a side.
     """
 
     office: Office = field(repr=False, compare=False)
@@ -49,6 +50,7 @@ class Rule(ABC):
     manner: ClassVar[str] = "locked"
     novel: ClassVar[bool] = False
     bare: ClassVar[bool] = False
+    made: ClassVar[tuple[Callable[[random.Random, int], str], ...]] = ()
 
     @classmethod
     def fits(cls, office: Office, family: Family) -> bool:
@@ -67,7 +69,7 @@ class Rule(ABC):
         cls, rng: random.Random, office: Office, family: Family, side: int
     ) -> tuple[object, ...]:
         """What the kind needs beside its wording."""
-        return ()
+        return tuple(make(rng, side) for make in cls.made)
 
     @property
     def irreversible(self) -> bool:
@@ -139,12 +141,7 @@ class Before(Rule):
 
     word: str
     kind: ClassVar[str] = "before"
-
-    @classmethod
-    def constants(
-        cls, rng: random.Random, office: Office, family: Family, side: int
-    ) -> tuple[object, ...]:
-        return (rule_word(rng, side),)
+    made = (rule_word,)
 
     def kept(self, state: State, entry: Entry, call: Call) -> bool:
         return self.trace("mark", self.word) in entry.trail
@@ -159,12 +156,7 @@ class Owner(Rule):
 
     person: str
     kind: ClassVar[str] = "owner"
-
-    @classmethod
-    def constants(
-        cls, rng: random.Random, office: Office, family: Family, side: int
-    ) -> tuple[object, ...]:
-        return (rule_word(rng, side),)
+    made = (rule_word,)
 
     def kept(self, state: State, entry: Entry, call: Call) -> bool:
         return self.trace("give", self.person) in entry.trail
@@ -174,28 +166,36 @@ class Owner(Rule):
 
 
 @dataclass(frozen=True)
-class Code(Rule):
-    """The work is done only with a code."""
+class Coded(Rule):
+    """The work is done only with a code, whatever the code is made of."""
 
-    code: str
-    kind: ClassVar[str] = "code"
     manner: ClassVar[str] = "rejected"
 
     @classmethod
     def fits(cls, office: Office, family: Family) -> bool:
         return takes(office, family, "code")
 
-    @classmethod
-    def constants(
-        cls, rng: random.Random, office: Office, family: Family, side: int
-    ) -> tuple[object, ...]:
-        return (rule_code(rng, side),)
+    @abstractmethod
+    def wanted(self, entry: Entry) -> str:
+        """The code for a record."""
 
     def kept(self, state: State, entry: Entry, call: Call) -> bool:
-        return call.arguments.get(self.office.names["code"]) == self.code
+        return call.arguments.get(self.office.names["code"]) == self.wanted(entry)
 
     def plan(self, entry: Entry, work: Sequence[Call]) -> list[Call]:
-        return with_value(work, self.office.names["code"], self.code)
+        return with_value(work, self.office.names["code"], self.wanted(entry))
+
+
+@dataclass(frozen=True)
+class Code(Coded):
+    """One code for all records."""
+
+    code: str
+    kind: ClassVar[str] = "code"
+    made = (rule_code,)
+
+    def wanted(self, entry: Entry) -> str:
+        return self.code
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from benchmarks.houses.office import Family, Office
 from benchmarks.houses.records import Call, Entry, State
-from benchmarks.houses.rules import Rule, takes, with_value
+from benchmarks.houses.rules import Coded, Rule
 from benchmarks.houses.words import rule_letters, rule_word
 
 __all__ = [
@@ -40,12 +40,7 @@ class _Worded(_Novel):
     """A kind with one made-up word."""
 
     word: str
-
-    @classmethod
-    def constants(
-        cls, rng: random.Random, office: Office, family: Family, side: int
-    ) -> tuple[object, ...]:
-        return (rule_word(rng, side),)
+    made = (rule_word,)
 
 
 @dataclass(frozen=True)
@@ -113,12 +108,7 @@ class Session(_Novel):
 
     place: str
     kind: ClassVar[str] = "session"
-
-    @classmethod
-    def constants(
-        cls, rng: random.Random, office: Office, family: Family, side: int
-    ) -> tuple[object, ...]:
-        return (rule_word(rng, side),)
+    made = (rule_word,)
 
     def kept(self, state: State, entry: Entry, call: Call) -> bool:
         return self.place in state.opened
@@ -133,12 +123,7 @@ class Role(_Novel):
 
     person: str
     kind: ClassVar[str] = "role"
-
-    @classmethod
-    def constants(
-        cls, rng: random.Random, office: Office, family: Family, side: int
-    ) -> tuple[object, ...]:
-        return (rule_word(rng, side),)
+    made = (rule_word,)
 
     def kept(self, state: State, entry: Entry, call: Call) -> bool:
         return state.actors[-1:] == (self.person,)
@@ -237,25 +222,13 @@ class Signature(_Worded):
 
 
 @dataclass(frozen=True)
-class Format(_Novel):
-    """The work is done only with a code of a certain form: letters and the record's own name."""
+class Format(Coded):
+    """A code of a certain form: letters and the record's own name."""
 
     letters: str
     kind: ClassVar[str] = "format"
-    manner: ClassVar[str] = "rejected"
+    novel: ClassVar[bool] = True
+    made = (rule_letters,)
 
-    @classmethod
-    def fits(cls, office: Office, family: Family) -> bool:
-        return takes(office, family, "code")
-
-    @classmethod
-    def constants(
-        cls, rng: random.Random, office: Office, family: Family, side: int
-    ) -> tuple[object, ...]:
-        return (rule_letters(rng, side),)
-
-    def kept(self, state: State, entry: Entry, call: Call) -> bool:
-        return call.arguments.get(self.office.names["code"]) == f"{self.letters}-{entry.name}"
-
-    def plan(self, entry: Entry, work: Sequence[Call]) -> list[Call]:
-        return with_value(work, self.office.names["code"], f"{self.letters}-{entry.name}")
+    def wanted(self, entry: Entry) -> str:
+        return f"{self.letters}-{entry.name}"
