@@ -1,16 +1,17 @@
-"""A question on its way through the local model, the noise that it samples with, and an end to babble."""
+"""A question on its way through the local model, how its next token is chosen, and an end to babble."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from instar.types import Reply, Sampling, ToolSpec
 
-__all__ = ["Babble", "Gumbel", "Request"]
+__all__ = ["Request", "Row", "babbles", "choose"]
 
 _PERIOD = 32
 _REPEATED = 40
@@ -19,65 +20,69 @@ _EVERY = 8
 
 @dataclass
 class Request:
-    """A question in the queue."""
+    """A question in the queue; ``ids`` are the tokens of its prompt."""
 
-    prompt: str
+    ids: list[int]
     tools: tuple[ToolSpec, ...]
     sampling: Sampling
     adapter: Path | None
     answer: asyncio.Future[Reply]
 
 
-class Gumbel:
-    """Logits processor that turns greedy decoding into sampling, each row with its own seed."""
+@dataclass
+class Row:
+    """A request that is being answered: the tokens so far, and the noise that it samples with."""
 
-    def __init__(self, batch: Sequence[Request]) -> None:
-        import torch
+    request: Request
+    most: int
+    new: list[int] = field(default_factory=list)
+    noise: Any = None
+    begun: float = field(default_factory=time.monotonic)
 
-        self._sampled = [
-            (i, r.sampling, torch.Generator().manual_seed(r.sampling.seed))
-            for i, r in enumerate(batch)
-            if r.sampling.temperature > 0
-        ]
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Scores whose largest entry is the next token of each row."""
-        import torch
-
-        if not self._sampled:
-            return scores
-        scores = scores.clone()
-        for i, sampling, noise in self._sampled:
-            row = _nucleus(scores[i].float() / sampling.temperature, sampling.top_p)
-            uniform = torch.rand(row.shape, generator=noise).clamp_(1e-9, 1 - 1e-7)
-            scores[i] = row - torch.log(-torch.log(uniform)).to(row.device)
-        return scores
+    def ended(self, stops: Sequence[int]) -> bool:
+        """Whether there is nothing more to say, or nobody waits for it."""
+        return (
+            self.new[-1] in stops
+            or len(self.new) >= self.most
+            or self.request.answer.done()
+            or babbles(self.new)
+        )
 
 
-class Babble:
-    """Stopping criterion for rows that only repeat themselves, each for itself.
+def choose(rows: Sequence[Row], logits: Any) -> list[int]:
+    """The next token of each row: the likeliest, or one drawn with the row's own noise.
 
-    One such row would keep its whole batch waiting until the last token that is allowed. A row is
-    ended when its last 40 tokens, and two rounds at least, repeat with a period of at most 32.
+    The largest of logits plus Gumbel noise is a sample of their softmax.
+
+    Args:
+        logits: ``[rows, vocabulary]``.
     """
+    import torch
 
-    def __init__(self, prompt: int) -> None:
-        self._prompt = prompt
+    best: list[int] = logits.argmax(-1).tolist()
+    for i, row in enumerate(rows):
+        sampling = row.request.sampling
+        if sampling.temperature > 0:
+            row.noise = row.noise or torch.Generator().manual_seed(sampling.seed)
+            scores = _nucleus(logits[i].float() / sampling.temperature, sampling.top_p)
+            uniform = torch.rand(scores.shape, generator=row.noise).clamp_(1e-9, 1 - 1e-7)
+            best[i] = int((scores - torch.log(-torch.log(uniform)).to(scores.device)).argmax())
+    return best
 
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        """For every row whether it ends here."""
-        import torch
 
-        new = input_ids[:, self._prompt :]
-        ended = torch.zeros(len(new), dtype=torch.bool, device=new.device)
-        if new.shape[1] % _EVERY:
-            return ended
-        for period in range(1, min(_PERIOD, new.shape[1] - _REPEATED) + 1):
-            length = max(_REPEATED, 2 * period)
-            if new.shape[1] >= length + period:
-                same = new[:, -length:] == new[:, -length - period : -period]
-                ended |= same.all(dim=1)
-        return ended
+def babbles(new: Sequence[int]) -> bool:
+    """Whether an answer only repeats itself; looked at every eight tokens.
+
+    It does when its last 40 tokens, and two rounds at least, repeat with a period of at most 32.
+    Such a row would run to the last token that it is allowed.
+    """
+    if len(new) % _EVERY:
+        return False
+    for period in range(1, min(_PERIOD, len(new) - _REPEATED) + 1):
+        length = max(_REPEATED, 2 * period)
+        if len(new) >= length + period and new[-length:] == new[-length - period : -period]:
+            return True
+    return False
 
 
 def _nucleus(row: Any, top_p: float) -> Any:

@@ -187,13 +187,35 @@ async def train(loop: Loop, key: str, state: State) -> Output:
     if reason:
         loop.progress.say(f"{key}: {reason}")
         return Output({}, {"adapter": None, "reason": reason, "rows": curated["rows"]})
-    adapter = await train_adapter(loop, key, curated["dataset"], active.adapter)
+    parent = _newest_adapter(loop, active, state["turn"])
+    adapter = await train_adapter(loop, key, curated["dataset"], parent)
     metrics = loop.store.adapter(adapter).metrics
     cut = _cut_short(metrics)
     if cut:
         loop.progress.say(f"{key}: {cut}")
     facts = {"adapter": adapter, "rows": curated["rows"], "metrics": dict(metrics)}
     return Output({}, facts)
+
+
+def _newest_adapter(loop: Loop, active: Generation, turn: int) -> str | None:
+    """The adapter in use, or one made since that the gate left undecided.
+
+    Its practise goes on in this turn, and so may its training. One that was rejected, that belongs
+    to another base, or that came after a generation since rolled back is out.
+    """
+    from finetune.registry import base_hash
+
+    line = set(loop.store.ancestry(active.id))
+    folder = loop.workspace.models.folder
+    assert folder is not None
+    base = base_hash(folder)
+    made: dict[str, int] = {}
+    for one in loop.store.generations():
+        undecided = one.status is GenerationStatus.CANDIDATE and one.parent in line
+        if one.adapter and one.seq < turn and (one.id in line or undecided):
+            made.setdefault(one.adapter, one.seq)
+    fitting = [name for name in made if loop.store.adapter(name).base == base]
+    return max(fitting, key=lambda name: made[name], default=None)
 
 
 def _cut_short(metrics: Mapping[str, Any]) -> str:

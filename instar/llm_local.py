@@ -1,9 +1,9 @@
 """A transformers model in this process: adapters by name on one base, concurrent requests batched.
 
-Requests wait in a queue; whatever waits when the model becomes free is answered in one batch, one
-batch an adapter. A request samples with noise of its own seed (the Gumbel-max trick: the largest of
-logits plus Gumbel noise is a sample), so its answer does not depend on what it was batched with,
-rounding of batched floating point excepted. Left out on purpose: reuse of prefixes, and streaming.
+Requests wait in a queue; as soon as an answer has ended, whatever waits joins the rows that are
+being answered, one batch an adapter (`instar._batching`). A request samples with noise of its own
+seed, so its answer does not depend on what it was batched with, rounding of batched floating point
+excepted. Left out on purpose: streaming, and penalties that a model's generation config may ask for.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from instar._decoding import Babble, Gumbel, Request
+from instar._batching import ROWS, Batch
+from instar._decoding import Request, Row
+from instar._prefixes import Prefixes
 from instar._toolparse import parse_reply
 from instar.errors import MissingExtra, ModelFault, UserError
 from instar.types import Message, Reply, Sampling, ToolSpec, Usage
 
 __all__ = ["LocalEngine", "LocalModel"]
 
-_BATCH = 32
+_STEPS = 8
+"""Tokens that each row of a batch gets before newcomers may join and other adapters have their turn."""
 _MERGE_BELOW = 50_000_000
 """Parameters of a base so small that each adapter gets a merged copy of it, which saves the adapter's products."""
 
@@ -48,6 +51,9 @@ class LocalEngine:
         self._tokenizer: Any = None
         self._adapters: dict[Path, str] = {}
         self._merged: dict[Path, Any] = {}
+        self._batches: dict[Path | None, Batch] = {}
+        self._served: dict[Path | None, int] = {}
+        self._prefixes: dict[Path | None, Prefixes] = {}
 
     def client(self, adapter: Path | None = None) -> LocalModel:
         """The base, or the base with an adapter folder, as a chat model."""
@@ -60,6 +66,8 @@ class LocalEngine:
         self._thread.shutdown(wait=True)
         self._model = self._tokenizer = None
         self._merged.clear()
+        self._batches.clear()
+        self._prefixes.clear()
 
     async def ask(
         self,
@@ -72,8 +80,9 @@ class LocalEngine:
         loop = asyncio.get_running_loop()
         if self._model is None:
             await loop.run_in_executor(self._thread, self._load)
-        prompt = self._render(messages, tools)
-        request = Request(prompt, tuple(tools), sampling, adapter, loop.create_future())
+        ids = self._tokenizer(self._render(messages, tools), add_special_tokens=False)["input_ids"]
+        self._check_length(len(ids))
+        request = Request(ids, tuple(tools), sampling, adapter, loop.create_future())
         self._pending.append(request)
         if self._worker is None or self._worker.done():
             self._worker = loop.create_task(self._serve())
@@ -83,29 +92,44 @@ class LocalEngine:
         """Answer until nothing waits."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0)
-        while self._pending:
-            batch = self._next_batch()
+        while due := self._due():
+            # By turns: whose batch has waited longest.
+            adapter = min(due, key=lambda one: self._served.get(one, 0))
+            self._served[adapter] = max(self._served.values(), default=0) + 1
+            asked = self._joining(adapter)
             try:
-                replies = await loop.run_in_executor(self._thread, self._generate, batch)
+                done = await loop.run_in_executor(self._thread, self._advance, adapter, asked)
             # The boundary between our queue and the model: whatever broke belongs to the callers.
             except Exception as error:  # noqa: BLE001
-                for request in batch:
-                    if not request.answer.done():
-                        request.answer.set_exception(_fault(error))
+                self._give_up(adapter, asked, _fault(error))
                 continue
-            for request, reply in zip(batch, replies, strict=True):
+            for request, reply in done:
                 if not request.answer.done():
                     request.answer.set_result(reply)
             # Callers run now and queue their next request, so that batches stay full.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    def _next_batch(self) -> list[Request]:
-        adapter = self._pending[0].adapter
-        batch = [r for r in self._pending if r.adapter == adapter][:_BATCH]
-        chosen = {id(r) for r in batch}
+    def _due(self) -> list[Path | None]:
+        """Adapters that have something to answer."""
+        return list(dict.fromkeys([*self._batches, *(r.adapter for r in self._pending)]))
+
+    def _joining(self, adapter: Path | None) -> list[Request]:
+        """Take as many requests out of the queue as the adapter's batch has room for."""
+        batch = self._batches.get(adapter)
+        room = ROWS if batch is None else batch.room
+        asked = [r for r in self._pending if r.adapter == adapter][:room]
+        chosen = {id(r) for r in asked}
         self._pending = [r for r in self._pending if id(r) not in chosen]
-        return batch
+        return asked
+
+    def _give_up(self, adapter: Path | None, asked: list[Request], error: Exception) -> None:
+        """Everyone in the batch, or about to join it, learns what broke."""
+        batch = self._batches.pop(adapter, None)
+        rows = batch.rows if batch else []
+        for request in [*asked, *(row.request for row in rows)]:
+            if not request.answer.done():
+                request.answer.set_exception(error)
 
     def _load(self) -> None:
         if self._model is not None:
@@ -159,59 +183,50 @@ class LocalEngine:
         self._model.set_adapter(self._adapters[adapter])
         return self._model, nullcontext()
 
-    def _generate(self, batch: list[Request]) -> list[Reply]:
-        import torch
-        from transformers import LogitsProcessorList, StoppingCriteriaList
-
-        begun = time.monotonic()
-        asked = self._tokenizer([r.prompt for r in batch], add_special_tokens=False)["input_ids"]
-        inputs = self._tokenizer.pad({"input_ids": asked}, return_tensors="pt").to(
-            self._model.device
-        )
-        width = inputs["input_ids"].shape[1]
-        self._check_length(width)
-        model, context = self._serving(batch[0].adapter)
-        with torch.inference_mode(), context:
-            output = model.generate(
-                **inputs,
-                max_new_tokens=max(r.sampling.max_tokens for r in batch),
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                logits_processor=LogitsProcessorList([Gumbel(batch)]),
-                stopping_criteria=StoppingCriteriaList([Babble(width)]),
-                pad_token_id=self._tokenizer.pad_token_id,
-            )
-        seconds = time.monotonic() - begun
-        rows = zip(batch, output[:, width:].tolist(), asked, strict=True)
-        return [self._reply(r, new, len(prompt), seconds) for r, new, prompt in rows]
+    def _advance(self, adapter: Path | None, asked: list[Request]) -> list[tuple[Request, Reply]]:
+        """Let requests join a batch, and go on with it until an answer has ended, or a few steps."""
+        model, context = self._serving(adapter)
+        batch = self._batches.get(adapter)
+        if batch is None:
+            known = self._prefixes.setdefault(adapter, Prefixes())
+            pad = self._tokenizer.pad_token_id
+            batch = Batch(model, self._stops(), pad, self._limit(), known)
+            self._batches[adapter] = batch
+        with context:
+            batch.admit(asked)
+            for _ in range(_STEPS):
+                if ended := batch.sweep():
+                    break
+                batch.step()
+        if not batch.rows:
+            del self._batches[adapter]
+        return [(row.request, self._reply(row)) for row in ended]
 
     def _stops(self) -> list[int]:
         ends = self._model.generation_config.eos_token_id
         return list(ends) if isinstance(ends, list) else [ends]
 
-    def _check_length(self, width: int) -> None:
-        limit = getattr(self._model.config, "max_position_embeddings", None)
-        if limit and width >= limit:
-            raise ModelFault(f"The prompt has {width} tokens; the model takes fewer than {limit}.")
+    def _limit(self) -> int | None:
+        return getattr(self._model.config, "max_position_embeddings", None)
 
-    def _reply(self, request: Request, new: list[int], prompt: int, seconds: float) -> Reply:
-        new = new[: request.sampling.max_tokens]
-        stops = self._stops()
-        stop = next((i for i, t in enumerate(new) if t in stops), None)
-        kept = new[:stop]
-        text = self._tokenizer.decode(kept, skip_special_tokens=False)
-        content, calls = parse_reply(text, request.tools)
-        used = len(kept) + (stop is not None)
+    def _check_length(self, tokens: int) -> None:
+        limit = self._limit()
+        if limit and tokens >= limit:
+            raise ModelFault(f"The prompt has {tokens} tokens; the model takes fewer than {limit}.")
+
+    def _reply(self, row: Row) -> Reply:
+        stopped = row.new[-1] in self._stops()
+        text = self._tokenizer.decode(row.new[: -1 if stopped else None], skip_special_tokens=False)
+        content, calls = parse_reply(text, row.request.tools)
+        prompt, completion = len(row.request.ids), len(row.new)
         return Reply(
             content=content,
             calls=calls,
-            usage=Usage(calls=1, prompt_tokens=prompt, completion_tokens=used, cost=0.0),
+            usage=Usage(calls=1, prompt_tokens=prompt, completion_tokens=completion, cost=0.0),
             model=str(self.folder),
             provider="local",
-            finish="length" if stop is None else "stop",
-            seconds=seconds,
+            finish="stop" if stopped else "length",
+            seconds=time.monotonic() - row.begun,
         )
 
 

@@ -4,13 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from finetune.curate.base import RowSet
 from finetune.registry import Registry, base_hash
-from finetune.train._mix import mixed, surprises
+from finetune.train._mix import Mix, surprises
 from finetune.train._replay import write_replay
 from finetune.train._watch import Watch
 from finetune.train.base import Contract, linear_layers
@@ -181,7 +183,10 @@ def test_a_real_training_teaches_a_fact_and_leaves_the_base_alone(bases, tmp_pat
     for index in (1000, 1001):
         said, wanted = answer(base, adapter.path, row(index))
         assert said == wanted and wanted.endswith("<|end|>")
-    assert metrics["loss_last"] < 0.1 < metrics["loss_first"]
+    losses = [loss for _, loss in metrics["losses"]]
+    assert sum(losses[-5:]) / 5 < 0.1 < losses[0]
+    assert metrics["loss_first"] == pytest.approx(losses[0], abs=1e-4)
+    assert metrics["loss_last"] == pytest.approx(losses[-1], abs=1e-4)
     assert metrics["moved"]["adapter"] == metrics["moved"]["of"] > 0
     assert all(tensor.any() for name, tensor in weights(Path(adapter.path)).items())
     assert (base / "model.safetensors").read_bytes() == before
@@ -196,17 +201,37 @@ def test_a_real_training_teaches_a_fact_and_leaves_the_base_alone(bases, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("surprise", "known", "order", "new"),
+    ("surprise", "known", "rows", "share"),
     [
-        ([0.1, 2.0, 0.2, 0.3, 0.4], 0.5, [0, 2, 3, 4, 1, 1, 1, 1], 1),
-        ([0.1, 2.0, 0.2, 0.3, 0.4], 0.8, [0, 2, 3, 4, 1], 1),
-        ([2.0, 2.0, 0.2], 0.5, [2, 0, 1], 2),
-        ([2.0, 3.0], 0.5, [0, 1], 2),
-        ([0.1, 0.2], 0.5, [0, 1], 0),
+        ([0.1, 2.0, 0.2, 0.3, 0.4], 0.5, 8, 0.5),
+        ([0.1, 2.0, 0.2, 0.3, 0.4], 0.8, 5, 0.8),
+        ([2.0, 2.0, 0.2], 0.5, 3, 1 / 3),
+        ([2.0, 3.0], 0.5, 2, 0.0),
+        ([0.1, 0.2], 0.5, 2, 1.0),
+        ([0.1, 2.0, 0.2, 0.3, 0.4], None, 5, 0.8),
     ],
 )
-def test_new_rows_are_repeated_until_known_ones_have_their_share(surprise, known, order, new):
-    assert mixed(surprise, known) == (order, new)
+def test_new_rows_are_repeated_until_known_ones_have_their_share(surprise, known, rows, share):
+    mix = Mix.of(surprise, known)
+    assert mix.rows == rows and mix.share == pytest.approx(share)
+    drawn = mix.drawn([1] * len(surprise), batch=4, steps=50, seed=0)
+    assert len(drawn) == 200 and set(drawn) == set(range(len(surprise)))
+    assert sum(i in mix.old for i in drawn) / 200 == pytest.approx(share, abs=0.02)
+
+
+def test_each_row_comes_as_often_as_the_next_and_every_few_steps_hold_all_lengths():
+    lengths = [10 * i for i in range(40)]
+    mix = Mix.of([2.0 if i % 4 == 0 else 0.0 for i in range(40)], 0.5)
+    drawn = mix.drawn(lengths, batch=5, steps=24, seed=3)
+    times = Counter(drawn)
+    assert {times[i] for i in mix.new} == {6} and {times[i] for i in mix.old} == {2}
+    for start in range(0, 120, 20):
+        window = [lengths[i] for i in drawn[start : start + 20]]
+        batches = sorted(sorted(window[k : k + 5]) for k in range(0, 20, 5))
+        assert [x for rows in batches for x in rows] == sorted(window)
+        assert min(window) < 100 and max(window) > 290
+    assert drawn == mix.drawn(lengths, batch=5, steps=24, seed=3)
+    assert drawn != mix.drawn(lengths, batch=5, steps=24, seed=4)
 
 
 def test_the_base_is_surprised_by_what_it_would_not_have_said(bases, tmp_path):
@@ -217,7 +242,7 @@ def test_the_base_is_surprised_by_what_it_would_not_have_said(bases, tmp_path):
 
     net, words = load(bases["lfm2"], "cpu", "fp32")
     encoded = encode(ROWS.rows[:20], words, [words.eos_token_id], 512)
-    found = surprises(net, encoded, 0)
+    found = surprises(net, encoded, 0, nullcontext())
     for ids, labels, nats in zip(encoded.ids, encoded.labels, found, strict=True):
         with torch.no_grad():
             said = net(torch.tensor([ids])).logits[0, :-1].log_softmax(-1)

@@ -1,17 +1,22 @@
 """What to train on how often: rows that teach something new, and rows that keep what is known.
 
-Most turns of a success are nothing new: the base would have acted the same, and its loss on them is
-next to nothing. Without them an adapter forgets (it no longer follows a memory, say); with all of
-them it spends its steps on what it knows. So the base is asked first, and the rows that it would
+Most turns of a success are nothing new: the model would have acted the same, and its loss on them
+is next to nothing. Without them an adapter forgets (it no longer follows a memory, say); with all of
+them it spends its steps on what it knows. So the model is asked first, and the rows that it would
 not have answered are repeated until the known ones are the share wanted. WebRL (Qi et al. 2024)
 filters replayed steps by the probability of the action in the same spirit.
+
+Every few steps hold that share, and rows of all lengths: a small model follows the last hundred rows
+that it saw, and rows of one length are of one kind.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from finetune.train._encode import Encoded
 from finetune.train._loss import IGNORED, left_padded
@@ -19,26 +24,77 @@ from finetune.train._loss import IGNORED, left_padded
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["mixed", "surprises"]
+__all__ = ["Mix", "surprises"]
 
 _SURPRISE = math.log(2)
 _ROWS = 16
+_WINDOW = 4
 
 
-def mixed(surprise: Sequence[float], known: float) -> tuple[list[int], int]:
-    """Numbers of rows for one pass, and how many rows are new.
+class Mix(NamedTuple):
+    """Numbers of the rows that are known and of those that are new.
 
-    Args:
-        surprise: Of every row, as `surprises` gives it; a row above ln 2 is new.
-        known: Share of the pass wanted for known rows; they are never repeated, nor left out.
+    Attributes:
+        share: Of a pass, how much is known rows.
     """
-    new = [i for i, nats in enumerate(surprise) if nats > _SURPRISE]
-    old = [i for i, nats in enumerate(surprise) if nats <= _SURPRISE]
-    times = round(len(old) * (1 - known) / known / len(new)) if new else 0
-    return old + new * max(1, times), len(new)
+
+    old: list[int]
+    new: list[int]
+    share: float
+
+    @classmethod
+    def of(cls, surprise: Sequence[float], known: float | None) -> Mix:
+        """Divide rows.
+
+        Args:
+            surprise: Of every row, as `surprises` gives it; a row above ln 2 is new.
+            known: Largest share of known rows; None takes every row as often as the next.
+        """
+        new = [i for i, nats in enumerate(surprise) if nats > _SURPRISE]
+        old = [i for i, nats in enumerate(surprise) if nats <= _SURPRISE]
+        share = len(old) / max(1, len(surprise))
+        return cls(old, new, share if known is None or not new else min(known, share))
+
+    @property
+    def rows(self) -> int:
+        """Rows in one pass: every known one once, the new ones as often as the share asks for."""
+        if not self.old or not self.new:
+            return len(self.old) + len(self.new)
+        return round(len(self.old) / self.share)
+
+    def drawn(self, lengths: Sequence[int], batch: int, steps: int, seed: int) -> list[int]:
+        """Numbers of rows for a whole training, in order, ``batch`` for each step.
+
+        Rows come by turns, each as often as the next of its sort. Within every four steps, or a
+        pass where that is less, they are sorted by length, so that little is padded; which of the
+        steps comes first is drawn.
+        """
+        rng = random.Random(seed)
+        old, new = _endless(self.old, rng), _endless(self.new, rng)
+        size = batch * max(1, min(_WINDOW, self.rows // batch))
+        order: list[int] = []
+        due = 0.0
+        while len(order) < steps * batch:
+            due += size * self.share
+            window = [next(old) for _ in range(int(due))]
+            due -= len(window)
+            window += [next(new) for _ in range(size - len(window))]
+            window.sort(key=lambda i: lengths[i])
+            batches = [window[i : i + batch] for i in range(0, len(window), batch)]
+            rng.shuffle(batches)
+            order += [i for rows in batches for i in rows]
+        return order[: steps * batch]
 
 
-def surprises(model: Any, encoded: Encoded, pad: int) -> list[float]:
+def _endless(rows: Sequence[int], rng: random.Random) -> Iterator[int]:
+    """All rows in a drawn order, then all again in another."""
+    while rows:
+        yield from rng.sample(rows, len(rows))
+
+
+def surprises(
+    model: Any, encoded: Encoded, pad: int, precision: AbstractContextManager[Any]
+) -> list[float]:
     """The highest loss of a token of each row's answer under the model, in nats.
 
     The highest and not the mean: a call whose one argument is wrong is wrong.
@@ -49,7 +105,7 @@ def surprises(model: Any, encoded: Encoded, pad: int) -> list[float]:
     order = sorted(range(len(encoded.ids)), key=lambda i: len(encoded.ids[i]))
     found = [0.0] * len(order)
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), precision:
         for numbers in _some(order):
             rows = [{"input_ids": encoded.ids[i], "labels": encoded.labels[i]} for i in numbers]
             for number, worst in zip(numbers, _worst(model, collate(rows)), strict=True):

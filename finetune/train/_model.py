@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Weights",
+    "autocast",
     "go_on_from",
     "interpolate",
     "load",
@@ -65,6 +66,13 @@ def load(
     except (OSError, ValueError) as error:
         raise UserError(f"No model that can be trained in {base}: {_first_line(error)}") from error
     return model, tokenizer
+
+
+def autocast(model: Any, precision: str) -> AbstractContextManager[Any]:
+    """The arithmetic that the training will have, for what is asked of the model before it."""
+    import torch
+
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def go_on_from(model: PreTrainedModel, parent: Path) -> PeftModel:

@@ -23,7 +23,7 @@ from finetune.registry import base_hash, seal, workspace_beside
 from finetune.train import _model
 from finetune.train._encode import Encoded, encode, stop_tokens
 from finetune.train._loss import answer_trainer, left_padded
-from finetune.train._mix import mixed, surprises
+from finetune.train._mix import Mix, surprises
 from finetune.train._plot import draw_loss
 from finetune.train._replay import replayed
 from finetune.train._watch import Watch, callback
@@ -132,12 +132,15 @@ class SupervisedFineTuning:
         kept = Encoded()
         if self.config.replay:
             kept = replayed(base, tokenizer, self.config.max_length)
-        order, new = self._order(model, encoded, len(kept.ids), _padding(tokenizer))
-        watch = Watch(self._steps(len(order)), self.config.seconds, self.progress)
         if self.config.start == "parent" and parent is not None:
             model = _model.go_on_from(model, parent)
+        mix = self._mix(model, encoded, len(kept.ids), _padding(tokenizer), precision)
+        watch = Watch(self._steps(mix.rows), self.config.seconds, self.progress)
+        rows = encoded.joined(kept)
+        lengths = [len(ids) for ids in rows.ids]
+        order = mix.drawn(lengths, self.config.batch, watch.steps, seed)
         trainer = self._trainer(
-            model, tokenizer, encoded.joined(kept).chosen(order), recipe, watch, written, device
+            model, tokenizer, rows.chosen(order), recipe, watch, written, device
         )
         before = _model.Weights(trainer.model)
         with _model.memory_advice(self.config.micro or self.config.batch, encoded.longest):
@@ -145,7 +148,8 @@ class SupervisedFineTuning:
         moved = before.require_learnt(trainer.model)
         _model.interpolate(trainer.model, self.config.interpolation)
         metrics = _report(encoded, watch) | {"moved": moved, "device": device}
-        metrics |= {"rows_new": new, "rows_replayed": len(kept.ids), "rows_a_pass": len(order)}
+        new = None if self.config.known is None else len(mix.new)
+        metrics |= {"rows_new": new, "rows_replayed": len(kept.ids), "rows_a_pass": mix.rows}
         _model.save(trainer.model, written, base.name)
         draw_loss(watch.losses, written / "loss.png")
         metrics["seconds_with_loading"] = round(time.monotonic() - began, 2)
@@ -167,13 +171,13 @@ class SupervisedFineTuning:
                 f"{encoded.masked} have nothing to learn. Raise methods.sft.max_length."
             )
 
-    def _order(
-        self, model: Any, encoded: Encoded, replay: int, pad: int
-    ) -> tuple[list[int], int | None]:
-        """Numbers of the rows of a pass, replay last, and how many were new to the base."""
+    def _mix(self, model: Any, encoded: Encoded, replay: int, pad: int, precision: str) -> Mix:
+        """Which rows are new to the model, the replayed ones last."""
+        rows = len(encoded.ids) + replay
         if self.config.known is None:
-            return list(range(len(encoded.ids) + replay)), None
-        return mixed(surprises(model, encoded, pad) + [0.0] * replay, self.config.known)
+            return Mix.of([0.0] * rows, None)
+        found = surprises(model, encoded, pad, _model.autocast(model, precision))
+        return Mix.of(found + [0.0] * replay, self.config.known)
 
     def _steps(self, rows: int) -> int:
         wanted = math.ceil(rows * self.config.epochs / self.config.batch)
@@ -211,8 +215,7 @@ class SupervisedFineTuning:
             target_modules=recipe["targets"],
             task_type="CAUSAL_LM",
         )
-        lengths = [len(ids) for ids in encoded.ids]
-        columns = {"input_ids": encoded.ids, "labels": encoded.labels, "length": lengths}
+        columns = {"input_ids": encoded.ids, "labels": encoded.labels}
         trainer = answer_trainer(watch.rate)(
             model=model,
             args=self._arguments(recipe, watch.steps, folder, device),
@@ -242,7 +245,7 @@ class SupervisedFineTuning:
             use_cpu=device == "cpu",
             seed=recipe["seed"],
             data_seed=recipe["seed"],
-            train_sampling_strategy="group_by_length",
+            train_sampling_strategy="sequential",
             dataset_kwargs={"skip_prepare_dataset": True},
             dataloader_pin_memory=device != "cpu",
             max_length=None,
