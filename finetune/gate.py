@@ -214,11 +214,18 @@ def _sentence(
         return f"{head}: no pair of episodes could be compared."
     numbers = (
         f"clean success {success.active:.0%} -> {success.candidate:.0%}, "
-        f"difference {_points(success)}, n={success.n}"
+        f"difference {_points(success)}{_p(success)}, n={success.n}"
     )
     if best_case.difference != success.difference:
         numbers += f"; with every unknown counted for the candidate {_points(best_case)}"
     return f"{head}: {' and '.join(reasons)} ({numbers})."
+
+
+def _p(figure: Figure) -> str:
+    """The exact test decides together with the interval, and may not agree with it."""
+    if figure.p is None:
+        return ""
+    return ", p<0.001" if figure.p < 0.001 else f", p={figure.p:.3f}"
 
 
 def _points(figure: Figure) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from instar.config import Config
     from instar.progress import Progress
 
-__all__ = ["AsJson", "Folder", "Options", "Seed", "emit", "load", "progress", "table", "wait_for"]
+__all__ = [
+    "AsJson",
+    "Folder",
+    "Options",
+    "Seed",
+    "by_prefix",
+    "emit",
+    "facts",
+    "load",
+    "progress",
+    "table",
+    "wait_for",
+]
 
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="End stdout with one JSON object; all else goes to stderr.")
@@ -79,6 +91,19 @@ def table(head: list[str], rows: list[list[str]], empty: str = "Nothing yet.") -
         for row in [head, *rows]
     ]
     return "\n".join(lines)
+
+
+def facts(found: Mapping[str, object]) -> str:
+    """Names and values, one a line; what is empty is left out."""
+    kept = {name: str(value) for name, value in found.items() if value not in (None, "", ())}
+    width = max(map(len, kept))
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in kept.items())
+
+
+def by_prefix(text: str, known: Iterable[str]) -> str:
+    """The one id that begins like this; the text itself where it is an id, or none or several do."""
+    found = [id for id in known if id.startswith(text)]
+    return found[0] if len(found) == 1 else text
 
 
 def wait_for(work: Coroutine[Any, Any, Value], again: str = "") -> Value:

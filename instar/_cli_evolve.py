@@ -14,7 +14,9 @@ from instar._cli_common import (
     Folder,
     Options,
     Seed,
+    by_prefix,
     emit,
+    facts,
     load,
     progress,
     table,
@@ -125,17 +127,35 @@ def list_generations(as_json: AsJson = False, workspace: Folder = None, seed: Se
 def show_generation(
     id: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None
 ) -> None:
-    """One generation with its verdict and ancestors."""
-    import json
-
+    """One generation with its verdict and ancestors; the beginning of an id is enough."""
     with _store(load(workspace, seed, None)) as store:
-        generation = store.generation(id)
-        memories = len(store.items(id)) if generation.memory else 0
+        generation = store.generation(_id(store, id))
         value = generation.model_dump(mode="json") | {
-            "ancestry": store.ancestry(id),
-            "memories": memories,
+            "ancestry": store.ancestry(generation.id),
+            "memories": len(store.items(generation.id)) if generation.memory else 0,
         }
-    emit(as_json, value, json.dumps(value, indent=2, ensure_ascii=False))
+    emit(as_json, value, _generation_facts(value))
+
+
+def _id(store: Any, text: str) -> str:
+    return by_prefix(text, [g.id for g in store.generations()])
+
+
+def _generation_facts(value: dict[str, Any]) -> str:
+    verdict = value["verdict"] or {}
+    return facts(
+        {
+            "generation": value["id"],
+            "status": value["status"],
+            "turn": value["seq"],
+            "came after": ", ".join(value["ancestry"][1:]),
+            "model": value["model"],
+            "prompts": value["prompts"],
+            "adapter": value["adapter"],
+            "memories": value["memories"],
+            "verdict": verdict.get("sentence"),
+        }
+    )
 
 
 @generations.command("promote")
@@ -157,7 +177,7 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
 
     with exclusive(config.workspace), _store(config) as store:
         before = store.active()
-        chosen = store.activate(id or _before(store, before))
+        chosen = store.activate(_id(store, id) if id else _before(store, before))
     was = before.id if before else None
     emit(as_json, {"active": chosen.id, "before": was}, f"Active: {chosen.id} (before: {was})")
 

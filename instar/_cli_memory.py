@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from instar._cli_common import AsJson, Folder, Seed, emit, load, table
+from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,18 +58,34 @@ def list_items(
 
 @memory.command("show")
 def show(item: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
-    """One memory in all its versions."""
-    import json
-
+    """One memory in all its versions; the beginning of an id is enough."""
     from instar.errors import UnknownName
     from instar.store import Store
 
     with Store.open(load(workspace, seed, None).workspace / "instar.db", create=False) as store:
-        versions = [i.model_dump(mode="json") for i in store.item_versions(item)]
-        known = [i.id for i in store.items(None)] if not versions else []
+        ids = list(dict.fromkeys(i.id for i in store.items(None)))
+        versions = store.item_versions(by_prefix(item, ids))
     if not versions:
-        raise UnknownName("memory", item, known[:20], "See: instar memory list")
-    emit(as_json, {"versions": versions}, json.dumps(versions, indent=2, ensure_ascii=False))
+        raise UnknownName("memory", item, ids[:20], "See: instar memory list")
+    value = {"versions": [i.model_dump(mode="json") for i in versions]}
+    emit(as_json, value, "\n\n".join(_version(i) for i in versions))
+
+
+def _version(item: MemoryItem) -> str:
+    return facts(
+        {
+            "item": f"{item.id}, version {item.version}",
+            "title": item.title,
+            "when": item.when,
+            "content": item.content,
+            "kind": f"{item.kind.value}, {'what worked' if item.polarity > 0 else 'what went wrong'}",
+            "status": item.status.value,
+            "namespace": item.namespace,
+            "made by": item.generation,
+            "learnt from": f"{len(item.sources)} episodes: {', '.join(item.sources)}",
+            "successes behind it": item.support,
+        }
+    )
 
 
 @memory.command("search")
@@ -87,8 +103,11 @@ def search(
     found: list[dict[str, Any]] = wait_for(
         _search(load(workspace, seed, None), text, k, generation)
     )
-    rows = [[f"{f['cosine']:.2f}", f["id"], f"{f['when']} -> {f['content']}"] for f in found]
-    told = table(["cosine", "item", "memory"], rows, "Nothing is remembered yet.")
+    rows = [
+        [f"{f['cosine']:.2f}", f["id"], f["namespace"], f"{f['when']} -> {f['content']}"]
+        for f in found
+    ]
+    told = table(["cosine", "item", "namespace", "memory"], rows, "Nothing is remembered yet.")
     emit(as_json, {"items": found}, told)
 
 

@@ -1,4 +1,7 @@
-"""The placebo adapter: what the same curator and trainer make of verified successes elsewhere."""
+"""The placebo adapter: what the same curator and trainer make of verified successes elsewhere.
+
+Where each adapter goes on from the one before, the placebo is trained as many times too.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,27 @@ async def placebo_adapter(loop: Loop, generation: Generation) -> str:
         raise UserError("This world has no foreign house: leave out placebo_adapter.")
     if loop.config.train.trainer == "off" or loop.workspace.models.folder is None:
         raise UserError("Nothing is trained with these settings: leave out placebo_adapter.")
-    key = f"placebo/{generation.id}"
+    times = _times(loop, generation.adapter)
+    key = f"placebo/{generation.id}/{times}"
     kept = loop.store.stage(key)
     if kept is None:
-        kept = await _train(loop, key, generation, foreign.namespace)
+        kept = await _train(loop, key, generation, foreign.namespace, times)
     return str(kept["adapter"])
 
 
-async def _train(loop: Loop, key: str, generation: Generation, namespace: str) -> dict[str, Any]:
+def _times(loop: Loop, name: str | None) -> int:
+    """How many trainings an adapter has behind it."""
+    times = 1
+    while name is not None:
+        adapter = loop.store.adapter(name)
+        name = adapter.parent if adapter.recipe.get("start") == "parent" else None
+        times += name is not None
+    return times
+
+
+async def _train(
+    loop: Loop, key: str, generation: Generation, namespace: str, times: int
+) -> dict[str, Any]:
     curator = build("finetune.curate", loop.config.train.curator, loop.config, home=namespace)
     turns = {g.seq for g in map(loop.store.generation, loop.store.ancestry(generation.id))}
     lived = [
@@ -46,7 +62,9 @@ async def _train(loop: Loop, key: str, generation: Generation, namespace: str) -
             f"No verified success in {namespace} to train a placebo on: leave out placebo_adapter."
         )
     found.save(loop.workspace.path / "datasets" / found.hash)
-    adapter = await train_adapter(loop, key, found.hash, None)
+    adapter = None
+    for time in range(1, times + 1):
+        adapter = await train_adapter(loop, f"{key}/{time}", found.hash, adapter)
     value = {**describe(found), "adapter": adapter}
     loop.store.finish_stage(key, value)
     return value

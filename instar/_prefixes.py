@@ -20,7 +20,7 @@ __all__ = ["Prefixes"]
 _PROMPTS = 64
 _WORTH = 32
 """Tokens that a longer beginning must save."""
-_BYTES = 256 * 2**20
+_BYTES = 128 * 2**20
 
 
 class Prefixes:

@@ -28,8 +28,6 @@ from instar.types import (
 
 __all__ = ["curate", "distil", "practise", "reflect", "start", "train"]
 
-_LOG = 1_000_000
-
 
 async def start(loop: Loop, key: str, state: State) -> Output:
     """The active generation; the first turn of a workspace makes the one that has learnt nothing."""
@@ -140,7 +138,7 @@ def distil(
         plan = {"ops": [op.model_dump(mode="json") for op in ops], "state": distiller.state_dict()}
         loop.store.finish_stage(key, plan)
     ops = [MemoryOp.model_validate(op) for op in plan["ops"]]
-    if ops and all(entry["author"] != key for entry in loop.store.memory_log(_LOG)):
+    if ops and not loop.store.memory_log(1, author=key):
         loop.workspace.bank.write(ops, candidate, key)
     return len(ops)
 

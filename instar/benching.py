@@ -7,7 +7,7 @@ and what it can show, and ends with figures, a report, and whether the arms had 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -157,6 +157,7 @@ async def _plan(loop: Loop, wanted: Request) -> _Plan:
         loop.progress.say(f"Arm {label} is left out: {why}.")
     if not found:
         raise UserError("None of these arms can be measured. Try: --arms base")
+    found = [await _with_placebo(loop, s) for s in found]
     name = wanted.resume or f"bench{loop.store.counter('bench')}"
     settings = Settings(
         run=name,
@@ -188,7 +189,7 @@ async def _run(loop: Loop, plan: _Plan) -> list[Line]:
     loop.progress.say(f"Run {settings.run}: {cost.sentence}")
     loop.progress.say(f"If it breaks off, type: --resume {settings.run}. Loading {settings.model}.")
     streams = _streams(loop, plan)
-    solvers = {s.label: await _solver(loop, plan, s, streams.get(s.label)) for s in plan.subjects}
+    solvers = {s.label: _solver(loop, plan, s, streams.get(s.label)) for s in plan.subjects}
     with loop.progress.stage(f"bench {settings.run}", total) as tally:
         for line in before:
             tally.add(line.trajectory.score.status)
@@ -225,11 +226,16 @@ async def _run(loop: Loop, plan: _Plan) -> list[Line]:
     return lines
 
 
-async def _solver(loop: Loop, plan: _Plan, subject: Subject, stream: Stream | None) -> Solve:
+async def _with_placebo(loop: Loop, subject: Subject) -> Subject:
+    """The subject with the adapter that is made only when somebody asks for it."""
+    if subject.arm != "placebo_adapter":
+        return subject
+    made = await placebo_adapter(loop, subject.generation)
+    return replace(subject, serving=subject.serving.model_copy(update={"adapter": made}))
+
+
+def _solver(loop: Loop, plan: _Plan, subject: Subject, stream: Stream | None) -> Solve:
     serving = subject.serving
-    if subject.arm == "placebo_adapter":
-        made = await placebo_adapter(loop, subject.generation)
-        serving = serving.model_copy(update={"adapter": made})
     if stream is not None:
         update = {"memory": stream.generation.id, "generation": stream.generation.id}
         serving = serving.model_copy(update=update)

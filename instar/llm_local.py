@@ -29,6 +29,8 @@ __all__ = ["LocalEngine", "LocalModel"]
 
 _STEPS = 8
 """Tokens that each row of a batch gets before newcomers may join and other adapters have their turn."""
+_REMEMBERED = 4
+"""Adapters whose beginnings of prompts are kept, those that answered last."""
 _MERGE_BELOW = 50_000_000
 """Parameters of a base so small that each adapter gets a merged copy of it, which saves the adapter's products."""
 
@@ -188,7 +190,10 @@ class LocalEngine:
         model, context = self._serving(adapter)
         batch = self._batches.get(adapter)
         if batch is None:
-            known = self._prefixes.setdefault(adapter, Prefixes())
+            known = self._prefixes.pop(adapter, None) or Prefixes()
+            self._prefixes[adapter] = known
+            if len(self._prefixes) > _REMEMBERED:
+                del self._prefixes[next(iter(self._prefixes))]
             pad = self._tokenizer.pad_token_id
             batch = Batch(model, self._stops(), pad, self._limit(), known)
             self._batches[adapter] = batch

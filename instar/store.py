@@ -248,10 +248,17 @@ class Store(Ledger):
         with self.database.read() as connection:
             return int(connection.scalar(select(func.count()).select_from(_tables.memory_log)) or 0)
 
-    def memory_log(self, limit: int = 100) -> list[dict[str, Any]]:
-        """The last changes, newest first: at, kind, target, item, version, generation, author, reason."""
+    def memory_log(self, limit: int = 100, author: str | None = None) -> list[dict[str, Any]]:
+        """The last changes, newest first: at, kind, target, item, version, generation, author, reason.
+
+        Args:
+            limit: At most so many.
+            author: Only those of one author.
+        """
         table = _tables.memory_log
         query = select(table).order_by(table.c.row.desc()).limit(limit)
+        if author is not None:
+            query = query.where(table.c.author == author)
         with self.database.read() as connection:
             rows = connection.execute(query).mappings()
             return [{k: v for k, v in row.items() if k != "row"} for row in rows]

@@ -108,9 +108,11 @@ def test_generations_are_listed_shown_and_switched(filled):
     ]
     shown = json.loads(filled("generations", "show", "g1-bbbbbb", "--json")[1])
     assert (shown["memories"], shown["ancestry"]) == (1, ["g1-bbbbbb", "g0-aaaaaa"])
+    told = filled("generations", "show", "g1")[1]
+    assert "came after  g0-aaaaaa" in told and "{" not in told
     back = json.loads(filled("generations", "rollback", "--json")[1])
     assert back == {"active": "g0-aaaaaa", "before": "g1-bbbbbb"}
-    again = json.loads(filled("generations", "promote", "g1-bbbbbb", "--json")[1])
+    again = json.loads(filled("generations", "promote", "g1-b", "--json")[1])
     assert again["active"] == "g1-bbbbbb"
     assert "g1-bbbbbb" in filled("generations", "list")[1]
 
@@ -122,6 +124,8 @@ def test_memories_are_listed_shown_and_seen_by_generation(filled):
     assert none["items"] == []
     assert json.loads(filled("memory", "show", "m-1", "--json")[1])["versions"][0]["version"] == 1
     assert "refund order $1" in filled("memory", "list")[1]
+    told = filled("memory", "show", "m")[1]
+    assert "m-1, version 1" in told and "refund order $1" in told and "{" not in told
 
 
 def test_methods_are_listed_with_their_first_line(instar):

@@ -6,6 +6,7 @@ import pytest
 from stores import generation
 
 from finetune.registry import base_hash
+from instar._placebo import _times
 from instar._stages import _newest_adapter
 from instar.store import Store
 from instar.types import Adapter
@@ -83,3 +84,16 @@ def test_the_newest_adapter_that_the_gate_has_not_thrown_away(case, tmp_path, fo
         models = SimpleNamespace(folder=folder)
         loop = SimpleNamespace(store=store, workspace=SimpleNamespace(models=models))
         assert _newest_adapter(loop, store.active(), 9) == wanted
+
+
+def test_a_placebo_is_trained_as_often_as_the_adapter_that_it_stands_beside(tmp_path):
+    made = [("a", None, "parent"), ("b", "a", "parent"), ("c", "b", "parent"), ("d", "c", "base")]
+    with Store.open(tmp_path / "instar.db") as store:
+        for name, parent, start in made:
+            recipe = {"start": start}
+            adapter = Adapter(
+                name=name, path=name, base="b", parent=parent, dataset="d", recipe=recipe
+            )
+            store.add_adapter(adapter)
+        loop = SimpleNamespace(store=store)
+        assert [_times(loop, name) for name in ("a", "b", "c", "d", None)] == [1, 2, 3, 1, 1]

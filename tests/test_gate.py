@@ -40,7 +40,7 @@ def test_clearly_better_success_is_promoted():
     assert verdict.reasons == ("clean success is significantly better",)
     assert verdict.success.difference == pytest.approx(0.5)
     assert verdict.sentence.startswith("Promoted: clean success is significantly better (")
-    assert "33% -> 83%" in verdict.sentence and "n=60" in verdict.sentence
+    assert "33% -> 83%" in verdict.sentence and ", p<0.001, n=60" in verdict.sentence
 
 
 def test_significantly_worse_is_rejected_though_it_is_cheaper():

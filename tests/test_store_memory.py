@@ -148,6 +148,9 @@ def test_the_log_tells_who_did_what_newest_first(store):
     }
     assert oldest["kind"] == "add"
     assert store.memory_log(1) == [newest]
+    store.apply([add("b")], "g0", {}, author="workflow")
+    assert store.memory_log(10, author="rules") == [newest, oldest]
+    assert store.memory_log(10, author="nobody") == []
 
 
 def test_random_changes_in_random_branches_agree_with_a_plain_model(store):
