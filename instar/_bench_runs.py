@@ -49,11 +49,16 @@ def summary(workspace: Path, run: str) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise UserError(f"Run {run} is not finished. Go on with it: --resume {run}") from error
+        raise UserError(f"Run {run} is not finished. {_go_on(path.parent)}") from error
     except ValueError as error:
         raise UserError(
             f"The figures of run {run} are damaged. Write them anew: instar bench report {run}"
         ) from error
+
+
+def _go_on(folder: Path) -> str:
+    world = read_settings(folder).benchmark
+    return f"Go on with it: instar bench run {world} --resume {folder.name}"
 
 
 def rewrite(workspace: Path, run: str) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def rewrite(workspace: Path, run: str) -> dict[str, Any]:
     folder = _folder(workspace, run)
     settings, lines = read_settings(folder), read_lines(folder)
     if not lines:
-        raise UserError(f"Run {run} has no episode yet. Go on with it: --resume {run}")
+        raise UserError(f"Run {run} has no episode yet. {_go_on(folder)}")
     try:
         before = summary(workspace, run)
     except UserError:

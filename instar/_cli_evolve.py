@@ -25,7 +25,6 @@ from instar._cli_common import (
 
 if TYPE_CHECKING:
     from instar.config import Config
-    from instar.types import Generation
 
 __all__ = ["register"]
 
@@ -174,23 +173,15 @@ def rollback(as_json: AsJson = False, workspace: Folder = None, seed: Seed = Non
 
 def _activate(config: Config, id: str | None, as_json: bool) -> None:
     from instar._lock import exclusive
+    from instar.errors import UserError
 
     with exclusive(config.workspace), _store(config) as store:
         before = store.active()
-        chosen = store.activate(_id(store, id) if id else _before(store, before))
+        chosen = store.activate(_id(store, id)) if id else store.go_back()
+    if chosen is None:
+        raise UserError("There is no generation to go back to. See: instar generations list")
     was = before.id if before else None
     emit(as_json, {"active": chosen.id, "before": was}, f"Active: {chosen.id} (before: {was})")
-
-
-def _before(store: Any, active: Generation | None) -> str:
-    """What served before: as the last promotion says, else the parent."""
-    from instar.errors import UserError
-
-    if active is None or active.parent is None:
-        raise UserError("There is no generation to go back to. See: instar generations list")
-    turns = store.stages("g").items()
-    served = [v["before"] for k, v in turns if k.endswith("/promote") and v["active"] == active.id]
-    return str(next((s for s in reversed(served) if s != active.id), active.parent))
 
 
 def _store(config: Config) -> Any:

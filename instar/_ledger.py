@@ -99,9 +99,24 @@ class Ledger:
             before = _active(connection)
             if before is not None and before.id != id:
                 _put(connection, before.model_copy(update={"status": GenerationStatus.RETIRED}))
+                _set(connection, "served", [*(_get(connection, "served") or []), before.id])
             chosen = chosen.model_copy(update={"status": GenerationStatus.ACTIVE})
             _put(connection, chosen)
             reach("store.activate")
+        return chosen
+
+    def go_back(self) -> Generation | None:
+        """Make the generation active that served before, as often as there is one; None where not."""
+        with self.database.write() as connection:
+            served = list(_get(connection, "served") or [])
+            before = _active(connection)
+            if not served or before is None:
+                return None
+            chosen = _generation(connection, served.pop())
+            _put(connection, before.model_copy(update={"status": GenerationStatus.RETIRED}))
+            chosen = chosen.model_copy(update={"status": GenerationStatus.ACTIVE})
+            _put(connection, chosen)
+            _set(connection, "served", served)
         return chosen
 
     def set_status(
@@ -191,19 +206,28 @@ class Ledger:
 
     def embedder(self) -> dict[str, Any] | None:
         """Name, dimension and weights hash of the embedder on record, if there is one."""
-        table = _tables.settings
         with self.database.read() as connection:
-            value = connection.scalar(select(table.c.value).where(table.c.name == "embedder"))
-        return None if value is None else dict(json.loads(value))
+            value = _get(connection, "embedder")
+        return None if value is None else dict(value)
 
     def set_embedder(self, embedder: dict[str, Any]) -> None:
         """Put an embedder on record, in place of the one before it."""
-        value = json.dumps(embedder, allow_nan=False)
-        statement = insert(_tables.settings).values(name="embedder", value=value)
         with self.database.write() as connection:
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
-            )
+            _set(connection, "embedder", embedder)
+
+
+def _get(connection: Connection, name: str) -> Any:
+    table = _tables.settings
+    value = connection.scalar(select(table.c.value).where(table.c.name == name))
+    return None if value is None else json.loads(value)
+
+
+def _set(connection: Connection, name: str, value: Any) -> None:
+    written = json.dumps(value, allow_nan=False)
+    statement = insert(_tables.settings).values(name=name, value=written)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["name"], set_={"value": written})
+    )
 
 
 def body_of(connection: Connection, table: Table, kind: str, name: str, key: str = "id") -> str:

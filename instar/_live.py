@@ -70,6 +70,9 @@ async def live(
     )
     active = workspace.store.active()
     serving = Serving.of(active) if active else Serving(generation="none")
+    if active and active.model != workspace.config.model.name:
+        # Memories are words, and of use to any model; an adapter belongs to its base.
+        serving = serving.model_copy(update={"adapter": None})
     agent = workspace.agent(serving, workspace.sampling(sampled=False), on_step=on_step)
     async with AsyncExitStack() as stack:
         episode = await _episode(workspace, url, stack)

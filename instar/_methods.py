@@ -11,7 +11,7 @@ from instar import plugins
 from instar.config import Config
 from instar.errors import ConfigError
 
-__all__ = ["build"]
+__all__ = ["build", "require"]
 
 
 def build(kind: str, name: str, config: Config, **settings: Any) -> Any:
@@ -40,3 +40,18 @@ def build(kind: str, name: str, config: Config, **settings: Any) -> Any:
         key = ".".join(["methods", name, *(str(part) for part in first["loc"])])
         known = ", ".join(sorted(shape.model_fields))
         raise ConfigError(f"Setting {key!r}: {first['msg']}. Available: {known}.") from error
+
+
+def require(config: Config) -> None:
+    """See that every method that a turn asks for exists, before the first one is needed.
+
+    Raises:
+        UnknownName: There is no such method.
+    """
+    asked = [("curriculum.select", config.curriculum.select)]
+    asked += [("curriculum.propose", config.curriculum.propose)]
+    asked += [("memory.distill", name) for name in config.memory.distill]
+    asked += [("finetune.curate", config.train.curator), ("finetune.train", config.train.trainer)]
+    for kind, name in asked:
+        if name != "off":
+            plugins.load(kind, name)

@@ -66,13 +66,13 @@ class Models:
             return made
         if folder is not None:
             return self._local(folder).client(adapter or self._own_adapter())
+        if self._remote is None:
+            self._remote = self._connect()
         if adapter is not None:
             raise UserError(
                 f"Model {self.name!r} runs elsewhere and cannot take adapter {adapter.name}; "
                 "choose a local model, or measure the arms base and memory only."
             )
-        if self._remote is None:
-            self._remote = self._connect()
         return self._remote
 
     def _own_adapter(self) -> Path | None:

@@ -139,7 +139,8 @@ async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> 
     transcripts.write(plan.folder / "trajectories.jsonl", lines)
     if not summary["complete"]:
         progress.say(
-            f"The budget is spent. To go on: --resume {plan.settings.run}, and a larger one"
+            "The budget is spent. To go on, with a larger one: "
+            f"instar bench run {workspace.config.world.name} --resume {plan.settings.run}"
         )
     return summary
 
@@ -149,8 +150,10 @@ async def _plan(loop: Loop, wanted: Request) -> _Plan:
     generations = await _generations(loop, wanted.generations)
     world = workspace.world(free=wanted.free, web_share=wanted.web_share)
     tasks = checks.choose(world, Split.HELD_OUT, wanted.n, config.seed, wanted.tasks)
-    problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
     models = wanted.models or (config.model.name,)
+    for model in models:
+        workspace.model(model).client()  # one that does not exist is refused before any work
+    problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
     learns = wanted.protocol == "stream"
     found, missing = subjects(workspace, models, generations, wanted.arms, learns)
     for label, why in missing.items():
@@ -187,7 +190,9 @@ async def _run(loop: Loop, plan: _Plan) -> list[Line]:
     past = checks.past(plan.folder.parent, settings)
     cost = forecast(total - len(before), settings.n, plan.limits, past)
     loop.progress.say(f"Run {settings.run}: {cost.sentence}")
-    loop.progress.say(f"If it breaks off, type: --resume {settings.run}. Loading {settings.model}.")
+    again = f"instar bench run {loop.config.world.name} --resume {settings.run}"
+    loop.progress.say(f"If it breaks off, type: {again}")
+    loop.progress.say(f"Loading {settings.model}.")
     streams = _streams(loop, plan)
     solvers = {s.label: _solver(loop, plan, s, streams.get(s.label)) for s in plan.subjects}
     with loop.progress.stage(f"bench {settings.run}", total) as tally:

@@ -30,6 +30,7 @@ from langgraph.graph.state import CompiledStateGraph
 from instar._gating import gate_adapter, gate_memory, promote
 from instar._lock import exclusive
 from instar._loop import Loop, Output, State
+from instar._methods import require
 from instar._reporting import report
 from instar._stages import curate, practise, reflect, start, train
 from instar.compose import Workspace
@@ -123,6 +124,8 @@ async def evolve(workspace: Workspace, generations: int, progress: Progress) -> 
     began = time.monotonic()
     with exclusive(workspace.path):
         _belongs(workspace)
+        require(workspace.config)
+        workspace.models.client()  # both are refused here rather than in the middle of a turn
         first = _begin(workspace, generations, progress)
         loop = Loop(workspace, progress)
         async with _checkpoints(workspace.path / "evolve.checkpoints") as saver:

@@ -19,7 +19,7 @@ from typing import Any
 
 from instar._scripted import Scripted
 from instar._toolparse import decode_arguments, parse_reply
-from instar.errors import ModelFault
+from instar.errors import ModelFault, UserError
 from instar.types import Message, Reply, Sampling, ToolCall, ToolSpec, Usage
 
 __all__ = ["LiteLLM", "Scripted"]
@@ -138,7 +138,7 @@ class LiteLLM:
         text = " ".join(str(error).split())
         status = getattr(error, "status_code", None)
         if "LLM Provider NOT provided" in text:
-            return f"Unknown model {self.name!r}: write provider/model, or give a base URL."
+            return f"Unknown model {self.name!r}: write pocket, local/DIR, scripted:FILE.jsonl, provider/model, or give a base URL."
         if status == 401 or "Missing credentials" in text:
             variable = f"{self.provider.upper()}_API_KEY"
             return (
@@ -195,8 +195,8 @@ def _provider(model: str) -> str:
     try:
         return str(litellm.get_llm_provider(model)[1])
     except litellm.exceptions.BadRequestError as error:
-        raise ModelFault(
-            f"Unknown model {model!r}: write provider/model, or give a base URL."
+        raise UserError(
+            f"Unknown model {model!r}: write pocket, local/DIR, scripted:FILE.jsonl, provider/model, or give a base URL."
         ) from error
 
 

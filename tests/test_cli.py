@@ -77,6 +77,8 @@ def one_line(text: str) -> str:
         (["generations", "show", "g7"], "g7"),
         (["generations", "rollback"], "instar generations list"),
         (["evolve", "--model", "local/nowhere", "--generations", "1"], "local/DIR"),
+        (["evolve", "-o", "train.trainer=nosuch"], "sft"),
+        (["evolve", "-o", "curriculum.select=nosuch"], "sec"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_type(instar, arguments, says):
@@ -112,6 +114,7 @@ def test_generations_are_listed_shown_and_switched(filled):
     assert "came after  g0-aaaaaa" in told and "{" not in told
     back = json.loads(filled("generations", "rollback", "--json")[1])
     assert back == {"active": "g0-aaaaaa", "before": "g1-bbbbbb"}
+    assert "no generation to go back to" in filled("generations", "rollback")[2]
     again = json.loads(filled("generations", "promote", "g1-b", "--json")[1])
     assert again["active"] == "g1-bbbbbb"
     assert "g1-bbbbbb" in filled("generations", "list")[1]

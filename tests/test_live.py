@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from instar.cli import _run
+from instar.store import Store
+from instar.types import Generation, GenerationStatus
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -75,3 +77,15 @@ def test_on_a_page_each_step_is_shown_and_the_trajectory_is_kept(capsys, tmp_pat
         kept = store.trajectory(found["id"])
     assert kept.steps[0].observation.startswith("page:")
     assert kept.score.status == "unknown"
+
+
+def test_another_model_works_with_the_memories_but_without_the_adapter(capsys, tmp_path, script):
+    assert _run(["init", "--workspace", str(tmp_path / "ws")]) == 0
+    capsys.readouterr()
+    with Store.open(tmp_path / "ws" / "instar.db") as store:
+        made = {"id": "g1-a", "seq": 1, "model": "pocket", "prompts": "compact"}
+        made |= {"adapter": "a1", "parent": None}
+        store.add_generation(Generation(**made, status=GenerationStatus.CANDIDATE))
+        store.activate("g1-a")
+    code, found, _ = _instar(capsys, tmp_path, "stop", "--model", script(_call("finish")))
+    assert (code, found["stop"], found["generation"]) == (0, "finished", "g1-a")

@@ -5,8 +5,9 @@ import pytest
 from aiohttp import web
 
 from instar._toolparse import RAW
+from instar.cli import _run
 from instar.contracts import ChatModel
-from instar.errors import ConfigError, ModelFault
+from instar.errors import ConfigError, ModelFault, UserError
 from instar.llm import LiteLLM, Scripted
 from instar.types import Reply, Sampling, ToolSpec
 
@@ -215,10 +216,18 @@ async def test_a_missing_key_says_which_variable(name):
 
 
 async def test_an_unknown_model_says_what_to_write():
-    with pytest.raises(ModelFault, match="write provider/model"):
+    with pytest.raises(UserError, match=r"local/DIR, .*, provider/model"):
         LiteLLM("nonsense")
-    with pytest.raises(ModelFault, match="write provider/model"):
+    with pytest.raises(ModelFault, match=r"local/DIR, .*, provider/model"):
         await ask(LiteLLM("nonsense/at-all"))
+
+
+@pytest.mark.parametrize("command", [["evolve"], ["bench", "run", "house_rules"]])
+def test_an_unknown_model_is_refused_before_any_work(tmp_path, capsys, command):
+    more = ["--model", "nonsense", "--workspace", str(tmp_path / "ws"), "--json"]
+    assert _run([*command, *more]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "local/DIR" in err
 
 
 async def test_many_requests_at_once(server):
