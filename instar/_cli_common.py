@@ -101,9 +101,17 @@ def facts(found: Mapping[str, object]) -> str:
 
 
 def by_prefix(text: str, known: Iterable[str]) -> str:
-    """The one id that begins like this; the text itself where it is an id, or none or several do."""
+    """The one id that begins like this; the text itself where it is an id, or none does.
+
+    Raises:
+        UserError: Several do.
+    """
+    from instar.errors import UserError
+
     found = [id for id in known if id.startswith(text)]
-    return found[0] if len(found) == 1 else text
+    if len(found) > 1 and text not in found:
+        raise UserError(f"{text!r} could be {', '.join(found[:8])}: type more of it.")
+    return text if text in found or not found else found[0]
 
 
 def wait_for(work: Coroutine[Any, Any, Value], again: str = "") -> Value:

@@ -110,6 +110,8 @@ def test_generations_are_listed_shown_and_switched(filled):
     ]
     shown = json.loads(filled("generations", "show", "g1-bbbbbb", "--json")[1])
     assert (shown["memories"], shown["ancestry"]) == (1, ["g1-bbbbbb", "g0-aaaaaa"])
+    code, _, err = filled("generations", "show", "g")
+    assert code == 2 and "'g' could be g0-aaaaaa, g1-bbbbbb: type more" in one_line(err)
     told = filled("generations", "show", "g1")[1]
     assert "came after  g0-aaaaaa" in told and "{" not in told
     back = json.loads(filled("generations", "rollback", "--json")[1])
