@@ -108,8 +108,10 @@ class Ledger:
     def go_back(self) -> Generation | None:
         """Make the generation active that served before, as often as there is one; None where not."""
         with self.database.write() as connection:
-            served = list(_get(connection, "served") or [])
             before = _active(connection)
+            served = _get(connection, "served")
+            if served is None and before is not None and before.parent is not None:
+                served = [before.parent]  # a workspace from before this was written down
             if not served or before is None:
                 return None
             chosen = _generation(connection, served.pop())

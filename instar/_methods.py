@@ -53,5 +53,5 @@ def require(config: Config) -> None:
     asked += [("memory.distill", name) for name in config.memory.distill]
     asked += [("finetune.curate", config.train.curator), ("finetune.train", config.train.trainer)]
     for kind, name in asked:
-        if name != "off":
+        if (kind, name) != ("finetune.train", "off"):
             plugins.load(kind, name)

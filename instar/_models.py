@@ -75,6 +75,15 @@ class Models:
             )
         return self._remote
 
+    def require(self) -> None:
+        """See that the model exists, before anything is done with it; weights are not loaded.
+
+        Raises:
+            UserError: It does not.
+        """
+        if _own_class(self.name) is None:
+            self.client()
+
     def _own_adapter(self) -> Path | None:
         """The adapter that the name itself asks for, as in ``local/folder@adapter``."""
         named = self.name.partition("@")[2] if self.name.startswith(_LOCAL) else ""

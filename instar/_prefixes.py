@@ -67,10 +67,6 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
     return sum(1 for _ in takewhile(bool, map(eq, a, b)))
 
 
-def _states(layer: Any) -> list[dict[int, Any]]:
-    return [getattr(layer, name, {}) for name in ("conv_states", "recurrent_states")]
-
-
 def _copied(cache: Any) -> Any:
     """The same cache for somebody else to go on: keys and values grow by new tensors, states change in place."""
     twin = copy.copy(cache)
@@ -87,6 +83,7 @@ def _size(cache: Any) -> int:
     found = 0
     for layer in cache.layers:
         tensors = [getattr(layer, "keys", None), getattr(layer, "values", None)]
-        tensors += [state for states in _states(layer) for state in states.values()]
+        for name in ("conv_states", "recurrent_states"):
+            tensors += getattr(layer, name, {}).values()
         found += sum(t.numel() * t.element_size() for t in tensors if t is not None)
     return found

@@ -152,7 +152,7 @@ async def _plan(loop: Loop, wanted: Request) -> _Plan:
     tasks = checks.choose(world, Split.HELD_OUT, wanted.n, config.seed, wanted.tasks)
     models = wanted.models or (config.model.name,)
     for model in models:
-        workspace.model(model).client()  # one that does not exist is refused before any work
+        workspace.model(model).require()  # one that does not exist is refused before any work
     problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
     learns = wanted.protocol == "stream"
     found, missing = subjects(workspace, models, generations, wanted.arms, learns)

@@ -125,7 +125,7 @@ async def evolve(workspace: Workspace, generations: int, progress: Progress) -> 
     with exclusive(workspace.path):
         _belongs(workspace)
         require(workspace.config)
-        workspace.models.client()  # both are refused here rather than in the middle of a turn
+        workspace.models.require()  # both are refused here rather than in the middle of a turn
         first = _begin(workspace, generations, progress)
         loop = Loop(workspace, progress)
         async with _checkpoints(workspace.path / "evolve.checkpoints") as saver:

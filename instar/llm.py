@@ -138,7 +138,7 @@ class LiteLLM:
         text = " ".join(str(error).split())
         status = getattr(error, "status_code", None)
         if "LLM Provider NOT provided" in text:
-            return f"Unknown model {self.name!r}: write pocket, local/DIR, scripted:FILE.jsonl, provider/model, or give a base URL."
+            return _unknown(self.name)
         if status == 401 or "Missing credentials" in text:
             variable = f"{self.provider.upper()}_API_KEY"
             return (
@@ -195,9 +195,14 @@ def _provider(model: str) -> str:
     try:
         return str(litellm.get_llm_provider(model)[1])
     except litellm.exceptions.BadRequestError as error:
-        raise UserError(
-            f"Unknown model {model!r}: write pocket, local/DIR, scripted:FILE.jsonl, provider/model, or give a base URL."
-        ) from error
+        raise UserError(_unknown(model)) from error
+
+
+def _unknown(model: str) -> str:
+    return (
+        f"Unknown model {model!r}: write pocket, local/DIR, scripted:FILE.jsonl, "
+        "provider/model, or give a base URL."
+    )
 
 
 def _own_server_key(provider: str, base_url: str | None) -> str | None:

@@ -79,6 +79,7 @@ def one_line(text: str) -> str:
         (["evolve", "--model", "local/nowhere", "--generations", "1"], "local/DIR"),
         (["evolve", "-o", "train.trainer=nosuch"], "sft"),
         (["evolve", "-o", "curriculum.select=nosuch"], "sec"),
+        (["evolve", "-o", "curriculum.select=off"], "sec"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_type(instar, arguments, says):
@@ -120,6 +121,16 @@ def test_generations_are_listed_shown_and_switched(filled):
     again = json.loads(filled("generations", "promote", "g1-b", "--json")[1])
     assert again["active"] == "g1-bbbbbb"
     assert "g1-bbbbbb" in filled("generations", "list")[1]
+
+
+def test_rollback_goes_back_to_what_served_and_not_to_the_parent(filled, tmp_path):
+    with Store.open(tmp_path / "ws" / "instar.db") as store:
+        branch = store.generation("g1-bbbbbb").model_copy(update={"id": "g2-cccccc", "seq": 2})
+        changes = {"parent": "g0-aaaaaa", "status": GenerationStatus.CANDIDATE}
+        store.add_generation(branch.model_copy(update=changes))
+    filled("generations", "promote", "g2")
+    back = [json.loads(filled("generations", "rollback", "--json")[1]) for _ in range(2)]
+    assert [b["active"] for b in back] == ["g1-bbbbbb", "g0-aaaaaa"]
 
 
 def test_memories_are_listed_shown_and_seen_by_generation(filled):

@@ -53,8 +53,9 @@ class SupervisedFineTuning:
             epochs: Passes over the rows, unless ``max_steps`` or ``seconds`` end it before.
             seconds: Ceiling of the training itself, without loading; None is none.
             max_length: Longer rows, in tokens, are left out.
-            known: Share of rows that the base would have answered by itself; the others are
-                repeated until it is reached. None takes every row as often as the next.
+            known: Largest share of rows that the model, with its parent adapter if it goes on
+                from one, would have answered by itself; the others are repeated until it is
+                reached. None takes every row as often as the next.
             replay: Whether rows that the base brings along are among the known ones.
             interpolation: How far the adapter goes from the base to the trained weights; below 1 it
                 keeps more of what the base could do (WiSE-FT, Wortsman et al. 2022).
