@@ -67,7 +67,7 @@ async def _after_recall(state: State) -> str:
 async def _after_act(state: State) -> str:
     if state.get("stop"):
         return "finish"
-    return "approve" if state.get("turn") else "act"
+    return "called" if state.get("turn") else "act"
 
 
 async def _after_tools(state: State) -> str:
@@ -76,17 +76,22 @@ async def _after_tools(state: State) -> str:
     return "finish" if state.get("stop") else "act"
 
 
-def _compile(checkpointer: BaseCheckpointSaver[Any] | None) -> _Graph:
+def _compile(checkpointer: BaseCheckpointSaver[Any] | None, asking: bool) -> _Graph:
+    """The graph; where nobody is asked, calls go straight to the tools, which saves a super-step."""
     graph = StateGraph(State, context_schema=Run)
     graph.add_node("recall", recall)
     graph.add_node("act", act)
-    graph.add_node("approve", approve)
+    if asking:
+        graph.add_node("approve", approve)
+        graph.add_edge("approve", "tools")
     graph.add_node("tools", tools)
     graph.add_node("finish", finish)
     graph.add_edge(START, "recall")
     graph.add_conditional_edges("recall", _after_recall, ["act", "finish"])
-    graph.add_conditional_edges("act", _after_act, ["act", "approve", "finish"])
-    graph.add_edge("approve", "tools")
+    called = "approve" if asking else "tools"
+    graph.add_conditional_edges(
+        "act", _after_act, {"act": "act", "called": called, "finish": "finish"}
+    )
     graph.add_conditional_edges("tools", _after_tools, ["tools", "act", "finish"])
     graph.add_edge("finish", END)
     return graph.compile(checkpointer=checkpointer)
@@ -135,7 +140,7 @@ class Agent:
             "clock": clock,
         }
         self._durable = checkpointer is not None
-        self._graph = _compile(checkpointer)
+        self._graph = _compile(checkpointer, asking=self._parts["approve"] is not allow)
 
     async def run(
         self,

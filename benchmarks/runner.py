@@ -10,6 +10,7 @@ a task is not known here: `instar.compose` hands in one callable an arm.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import platform
@@ -130,9 +131,13 @@ async def bounded(jobs: Iterable[Job], work: Callable[[Job], Awaitable[None]], l
             await work(job)
 
     workers = [asyncio.create_task(worker()) for _ in range(max(1, limit))]
+    # What is loaded by now stays: a collector that walks it again and again stops all jobs for a
+    # third of a second each time.
+    gc.freeze()
     try:
         await asyncio.gather(*workers)
     finally:
+        gc.unfreeze()
         for one in workers:
             one.cancel()
         await asyncio.gather(*workers, return_exceptions=True)

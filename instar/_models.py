@@ -121,10 +121,13 @@ class Models:
         return LiteLLM(self.name, self.settings.base_url, timeout=self.settings.timeout)
 
     async def close(self) -> None:
-        """Let go of the weights."""
+        """Let go of the weights, and of connections."""
         if self._engine is not None:
             await self._engine.close()
             self._engine = None
+        close = getattr(self._remote, "close", None)
+        if close is not None:
+            await close()
 
 
 def _own_class(name: str) -> type | None:

@@ -1,6 +1,6 @@
 """Models behind a wire, through litellm; and the scripted model, re-exported from its own file.
 
-litellm knows the providers; everything around it is decided here, because it differs between them:
+litellm knows the providers; a server of one's own in OpenAI's format is asked directly. Everything around it is decided here, because it differs between them:
 one retry policy with an injected sleep (litellm's own is switched off), one error with one line for
 whatever cannot be mended by asking again, arguments decoded, a price only where one is known.
 A server that leaves tool calls in the text (many do for open models) is read by `_toolparse`.
@@ -15,8 +15,10 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import Any
 
+from instar._openai_server import OpenAIServer, status_of
 from instar._scripted import Scripted
 from instar._toolparse import decode_arguments, parse_reply
 from instar.errors import ModelFault, UserError
@@ -29,6 +31,7 @@ _MENDABLE = frozenset({408, 409, 425, 429})
 _KEYLESS = "no-key"
 
 
+@cache
 def _litellm() -> Any:
     """The library, quiet: no download of the price list, no telemetry, no log lines."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -72,6 +75,8 @@ class LiteLLM:
         self.provider = model.split("/", 1)[0] if "/" in model else _provider(model)
         self._base_url = base_url
         self._api_key = api_key or _own_server_key(self.provider, base_url)
+        own = base_url if self.provider == "openai" else None
+        self._server = OpenAIServer(own, self._api_key, timeout) if own else None
         self._timeout = timeout
         self._retries = retries
         self._sleep = sleep
@@ -86,13 +91,14 @@ class LiteLLM:
         Raises:
             ModelFault: The request is refused for good, or failed after all retries.
         """
-        litellm = _litellm()
         request = self._request(messages, tools, sampling)
         for attempt in range(self._retries + 1):
             started = self._clock()
             # litellm raises a family of classes without a common base below Exception.
             try:
-                response = await litellm.acompletion(**request)
+                response = await self._ask(request)
+            except ModelFault:
+                raise
             except Exception as error:
                 if not _mendable(error) or attempt == self._retries:
                     raise ModelFault(self._explain(error)) from error
@@ -100,6 +106,11 @@ class LiteLLM:
             else:
                 return self._reply(response, tools, self._clock() - started)
         raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        """Let go of connections that are ours; litellm keeps its own."""
+        if self._server is not None:
+            await self._server.close()
 
     def _request(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
@@ -110,20 +121,28 @@ class LiteLLM:
             "temperature": sampling.temperature,
             "max_tokens": sampling.max_tokens,
             "seed": sampling.seed,
-            "timeout": self._timeout,
-            "api_base": self._base_url,
-            "api_key": self._api_key,
-            "num_retries": 0,
-            "max_retries": 0,
         }
         if sampling.top_p != 1.0:
             # Several providers refuse a request that sets both temperature and top_p.
             request["top_p"] = sampling.top_p
         if tools:
             request["tools"] = [t.schema_openai() for t in tools]
-            # With tools litellm imports its MCP gateway, which fails where `mcp` is not installed.
-            request["_skip_mcp_handler"] = True
         return request
+
+    async def _ask(self, request: dict[str, Any]) -> Any:
+        """The provider's answer, in OpenAI's form."""
+        if self._server is not None:
+            return await self._server.ask(request)
+        return await _litellm().acompletion(
+            **request,
+            timeout=self._timeout,
+            api_base=self._base_url,
+            api_key=self._api_key,
+            num_retries=0,
+            max_retries=0,
+            # With tools litellm imports its MCP gateway, which fails where `mcp` is not installed.
+            _skip_mcp_handler=True,
+        )
 
     def _wait(self, attempt: int, error: Exception) -> float:
         """Seconds before the next request: what the server asked for, else doubling with jitter."""
@@ -136,7 +155,7 @@ class LiteLLM:
         """One line that says what went wrong and, where it is known, what to do."""
         where = self._base_url or self.provider
         text = " ".join(str(error).split())
-        status = getattr(error, "status_code", None)
+        status = status_of(error)
         if "LLM Provider NOT provided" in text:
             return _unknown(self.name)
         if status == 401 or "Missing credentials" in text:
@@ -212,8 +231,8 @@ def _own_server_key(provider: str, base_url: str | None) -> str | None:
 
 
 def _mendable(error: Exception) -> bool:
-    status = getattr(error, "status_code", None)
-    if not isinstance(status, int) or "Missing credentials" in str(error):
+    status = status_of(error)
+    if status is None or "Missing credentials" in str(error):
         return False
     return status in _MENDABLE or status >= 500
 

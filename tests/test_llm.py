@@ -1,5 +1,8 @@
 import asyncio
 import json
+import socket
+import subprocess
+import sys
 
 import pytest
 from aiohttp import web
@@ -44,6 +47,7 @@ class Server:
         self.requests = []
         self.headers = []
         self.url = ""
+        self.model = "served"
 
     async def chat(self, request):
         self.requests.append(await request.json())
@@ -52,6 +56,8 @@ class Server:
         if isinstance(answer, float):
             await asyncio.sleep(answer)
             answer = completion("late")
+        if isinstance(answer, str):
+            return web.Response(text=answer, content_type="text/html")
         if isinstance(answer, tuple):
             status, headers = answer
             body = {"error": {"message": f"status {status}", "code": "c"}}
@@ -59,9 +65,10 @@ class Server:
         return web.json_response(answer)
 
 
-@pytest.fixture
-async def server():
+@pytest.fixture(params=["served", "hosted_vllm/served"], ids=["directly", "through litellm"])
+async def server(request):
     one = Server()
+    one.model = request.param
     app = web.Application()
     app.router.add_post("/v1/chat/completions", one.chat)
     runner = web.AppRunner(app)
@@ -84,7 +91,7 @@ def client(server, waits=None, **more):
         waits.append(seconds)
 
     more = {"sleep": sleep} | more if waits is not None else more
-    return LiteLLM("served", server.url, **more)
+    return LiteLLM(server.model, server.url, **more)
 
 
 async def ask(model, tools=(TOOL,), **sampling):
@@ -97,7 +104,8 @@ async def test_a_call_comes_back_decoded_with_usage(server):
     reply = await ask(model, temperature=0.5, top_p=0.9, max_tokens=7, seed=5)
     assert isinstance(model, ChatModel)
     assert [(c.name, c.arguments) for c in reply.calls] == [("look", {"record": "417"})]
-    assert (reply.content, reply.finish, reply.provider) == ("m [m1]", "tool_calls", "openai")
+    provider = "openai" if server.model == "served" else "hosted_vllm"
+    assert (reply.content, reply.finish, reply.provider) == ("m [m1]", "tool_calls", provider)
     assert (reply.usage.calls, reply.usage.prompt_tokens, reply.usage.completion_tokens) == (
         1,
         30,
@@ -116,6 +124,7 @@ async def test_a_call_comes_back_decoded_with_usage(server):
     }
 
 
+@pytest.mark.parametrize("server", ["served"], indirect=True)
 async def test_a_known_model_has_a_price(server, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
@@ -186,7 +195,7 @@ async def test_a_timeout_is_one_clear_line(server):
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(401, "export OPENAI_API_KEY"), (404, "has no model"), (400, "status 400")],
+    [(401, "export (OPENAI|HOSTED_VLLM)_API_KEY"), (404, "has no model"), (400, "status 400")],
 )
 async def test_what_cannot_be_mended_is_not_asked_again(server, status, words):
     waits = []
@@ -197,13 +206,14 @@ async def test_what_cannot_be_mended_is_not_asked_again(server, status, words):
     assert "\n" not in str(caught.value)
 
 
-async def test_an_unreachable_server_is_named():
+@pytest.mark.parametrize("name", ["served", "hosted_vllm/served"])
+async def test_an_unreachable_server_is_named(name):
     waits = []
 
     async def sleep(seconds):
         waits.append(seconds)
 
-    model = LiteLLM("served", "http://127.0.0.1:1/v1", retries=1, sleep=sleep)
+    model = LiteLLM(name, "http://127.0.0.1:1/v1", retries=1, sleep=sleep)
     with pytest.raises(ModelFault, match=r"127\.0\.0\.1:1/v1 cannot be reached"):
         await ask(model)
     assert len(waits) == 1
@@ -235,6 +245,48 @@ async def test_many_requests_at_once(server):
     model = client(server)
     replies = await asyncio.gather(*(ask(model) for _ in range(16)))
     assert {r.content for r in replies} == {str(i) for i in range(16)}
+
+
+async def test_what_is_no_completion_is_said_so(server):
+    server.answers = ["<html>Welcome</html>"] * 5
+    with pytest.raises(ModelFault, match=r"OpenAI's format|failed for model"):
+        await ask(client(server, []))
+
+
+def test_a_model_outlives_a_loop():
+    async def once(model):
+        one = Server()
+        one.answers = [completion("hello")]
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", one.chat)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port, shutdown_timeout=0.1).start()
+        reply = await ask(model)
+        await model.close()
+        await runner.cleanup()
+        return reply.content
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    model = LiteLLM("served", f"http://127.0.0.1:{port}/v1")
+    assert [asyncio.run(once(model)) for _ in range(2)] == ["hello", "hello"]
+
+
+def test_a_server_of_ones_own_needs_no_litellm():
+    script = """
+import asyncio, sys
+from instar.errors import ModelFault
+from instar.llm import LiteLLM
+from instar.types import Sampling
+try:
+    asyncio.run(LiteLLM("served", "http://127.0.0.1:1/v1", retries=0).complete([], (), Sampling()))
+except ModelFault as fault:
+    print(fault, "litellm" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "cannot be reached" in done.stdout and done.stdout.endswith("False\n"), done
 
 
 async def test_scripted_plays_texts_mappings_and_replies():

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.perf import miniwob
+from benchmarks.perf import miniwob, serving
 from instar.errors import EpisodeFault
 
 # A rival's interpreter that ignores the script it is given and answers at once.
@@ -103,3 +103,35 @@ def test_without_the_rival_it_says_what_to_set(capsys: Any, monkeypatch: Any) ->
 
 def test_steps_are_json_for_the_rival() -> None:
     assert json.loads(json.dumps(miniwob.STEPS)) == miniwob.STEPS
+
+
+async def test_serving_is_compared_round_by_round() -> None:
+    played: list[str] = []
+
+    def server(name: str, seconds: list[float], said: list[tuple[Any, ...]]) -> serving.Serve:
+        async def serve(asked: Any) -> serving.Served:
+            played.append(name)
+            return serving.Served(seconds.pop(0), 100, said)
+
+        return serve
+
+    servers = {
+        "ours": server("ours", [99.0, 1.0, 2.0, 4.0], [("a",), ("b",)]),
+        "alone": server("alone", [1.0, 5.0, 6.0, 40.0], [("a",), ("c",)]),
+    }
+    asked = [serving.Asked((), ())] * 2
+    found = await serving.compare(servers, asked, 3)
+    assert played[:4] == ["alone", "ours", "ours", "alone"]
+    assert found == {
+        "requests": 2,
+        "ours_tokens_per_s": 50.0,
+        "alone_tokens_per_s": 100 / 6,
+        "ours/alone": 5.0,
+        "same_as_alone": 0.5,
+    }
+
+
+async def test_rivals_give_the_same_answers() -> None:
+    found = await serving.measure(episodes=1, at_once=2, rounds=1)
+    assert found["requests"] >= 1
+    assert found["same_as_one_by_one"] == found["same_as_padded"] == 1

@@ -1,8 +1,8 @@
 """Does the agent keep a slow model busy? Concurrent episodes against a bare loop of litellm calls.
 
 A loopback server in OpenAI's format answers after 300 ms (``--delay``). Ours: 32 House Rules
-episodes at a time by the tool door, each turn a request. Rival: 32 loops at a time that send requests with
-the same tools and messages of like size through `litellm.acompletion`, with nothing else to do. Both
+episodes at a time by the tool door, each turn a request. Rival: 32 loops at a time that send what the
+turns of such an episode send through `litellm.acompletion`, with nothing else to do. Both
 make the same number of requests; they are alternated in one process, and requests per second compared.
 
     python -m benchmarks.perf.endpoint
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -26,8 +27,7 @@ from agent.prompts import load_prompts
 from benchmarks.runner import bounded
 from benchmarks.worlds.house_rules import HouseRules
 from instar.llm import LiteLLM
-from instar.render import messages
-from instar.types import Message, Sampling, Split, Task, ToolSpec
+from instar.types import Split, Task
 
 _TURNS = 6
 
@@ -37,12 +37,13 @@ class _Server:
 
     def __init__(self, delay: float) -> None:
         self.delay, self.answered, self.url = delay, 0, ""
+        self.last: dict[str, Any] = {}
         self._runner: web.AppRunner | None = None
 
     async def _chat(self, request: web.Request) -> web.Response:
         body = await request.json()
         await asyncio.sleep(self.delay)
-        self.answered += 1
+        self.answered, self.last = self.answered + 1, body
         arguments = json.dumps({"record": f"{self.answered % 900 + 100}"})
         call = {"name": "look", "arguments": arguments}
         calls = [{"id": f"c{self.answered}", "type": "function", "function": call}]
@@ -80,48 +81,56 @@ async def _ours(world: HouseRules, tasks: Sequence[Task], server: _Server, at_on
     return (server.answered - before) / (time.perf_counter() - began)
 
 
-async def _rival(
-    prompt: Sequence[Message], tools: Sequence[ToolSpec], n: int, server: _Server, at_once: int
-) -> float:
+async def _turns(world: HouseRules, task: Task, server: _Server) -> list[dict[str, Any]]:
+    """What an episode of ours sends, turn by turn."""
+    model, sent = LiteLLM("openai/slow", server.url), []
+    for turns in range(1, _TURNS + 1):
+        agent = Agent(model, load_prompts("standard"), budget=Budget(steps=turns, loop=_TURNS + 1))
+        await agent.run(task, await world.open(task, 0), seed=0, generation="perf")
+        sent.append({k: server.last[k] for k in ("messages", "tools", "temperature", "max_tokens")})
+    return sent
+
+
+async def _rival(turns: Sequence[dict[str, Any]], n: int, server: _Server, at_once: int) -> float:
     """Requests per second of nothing but litellm."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm
 
-    request: dict[str, Any] = {
+    litellm.telemetry = False
+    litellm.suppress_debug_info = True
+
+    fixed: dict[str, Any] = {
         "model": "openai/slow",
-        "messages": list(prompt),
-        "tools": [t.schema_openai() for t in tools],
-        "temperature": 0.0,
-        "max_tokens": Sampling().max_tokens,
         "api_base": server.url,
         "api_key": "no-key",
         "num_retries": 0,
+        # Else litellm wants `mcp` as soon as there are tools, and looks for it in every call.
+        "_skip_mcp_handler": True,
     }
     began = time.perf_counter()
 
     async def loop(_: int) -> None:
-        for _turn in range(_TURNS):
-            await litellm.acompletion(**request)
+        for turn in turns:
+            await litellm.acompletion(**fixed, **turn)
 
     await bounded(range(n), loop, at_once)
-    return n * _TURNS / (time.perf_counter() - began)
+    return n * len(turns) / (time.perf_counter() - began)
 
 
 async def compare(delay: float, episodes: int, at_once: int, rounds: int) -> dict[str, float]:
     """Medians over alternated rounds, and their ratio."""
     world = HouseRules(house=0, web_share=0.0)
     tasks = world.tasks(Split.PRACTISE, episodes, 0)
-    opened = await world.open(tasks[0], 0)
-    tools = opened.toolset.tools()
-    prompt = messages(load_prompts("standard"), (), tasks[0], (), await opened.observe(), tools)
     server = _Server(delay)
     await server.start()
     try:
+        turns = await _turns(world, tasks[0], server)
         await _ours(world, tasks[:at_once], server, at_once)
-        await _rival(prompt, tools, at_once, server, at_once)
+        await _rival(turns, at_once, server, at_once)
         pairs = [
             (
                 await _ours(world, tasks, server, at_once),
-                await _rival(prompt, tools, len(tasks), server, at_once),
+                await _rival(turns, len(tasks), server, at_once),
             )
             for _ in range(rounds)
         ]
