@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-__all__ = ["arms_chart", "generations_chart", "loss_chart", "percent"]
+__all__ = ["arms_chart", "generations_chart", "learning_chart", "loss_chart", "percent"]
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 18, 42
+_GAP = 14
+"""Pixels between two labels at least."""
 
 
 def percent(value: float | None, signed: bool = False) -> str:
@@ -120,6 +122,50 @@ def arms_chart(
         body.append(_dot(x, y, f"mark {kind}"))
         body.append(_text(width - 8, y + 4, percent(figures["success"]), "value", "end"))
     return _svg(width, height, "Clean success per arm, in percent", body)
+
+
+def learning_chart(
+    curves: Mapping[str, Sequence[Sequence[float]]], levels: Mapping[str, float] | None = None
+) -> str:
+    """Clean success over the last episodes, by arm, as the episodes of a stream went by.
+
+    Args:
+        curves: Pairs of the episode's place and a share, by name of the arm.
+        levels: What those get who learn nothing, by name: one line each.
+    """
+    width, height = 1040, 300
+    floor, room = height - _BOTTOM, height - _BOTTOM - _TOP
+    right = width - 190
+    most = max((point[0] for curve in curves.values() for point in curve), default=1)
+    body = []
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        y = floor - room * tick
+        body += [_line(_LEFT, y, right, y, "grid")]
+        body += [_text(_LEFT - 8, y + 4, f"{100 * tick:.0f}", "tick", "end")]
+    ends = [(value, f"{name} {percent(value)}", "tick") for name, value in _stacked(levels or {})]
+    for value, _, _ in ends:
+        body += [_line(_LEFT, floor - room * value, right, floor - room * value, "level")]
+    for name, curve in curves.items():
+        spots = [(_LEFT + (right - _LEFT) * x / most, floor - room * y) for x, y in curve]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+        body.append(f'<polyline points="{path}" class="curve {name.rpartition(":")[2]}"/>')
+        if curve:
+            label = f"{name.replace('_', ' ')} {percent(curve[-1][1])}"
+            ends.append((curve[-1][1], label, "value"))
+    for y, label, kind in _apart([(floor - room * v, text, kind) for v, text, kind in ends]):
+        body.append(_text(right + 8, y + 4, label, kind, "start"))
+    body += [_text(_LEFT, floor + 18, "1", "tick"), _text(right, floor + 18, f"{most:.0f}", "tick")]
+    body.append(_text((_LEFT + right) / 2, floor + 18, "episode", "tick"))
+    return _svg(width, height, "Clean success over the last twenty episodes, in percent", body)
+
+
+def _apart(labels: Sequence[tuple[float, str, str]]) -> list[tuple[float, str, str]]:
+    """Labels moved up as far as it takes for none to lie on another."""
+    placed: list[tuple[float, str, str]] = []
+    for y, text, kind in sorted(labels, reverse=True):
+        below = placed[-1][0] if placed else y + _GAP
+        placed.append((min(y, below - _GAP), text, kind))
+    return placed
 
 
 def loss_chart(losses: Sequence[Sequence[float]]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from benchmarks._charts import arms_chart, percent
+from benchmarks._charts import arms_chart, learning_chart, percent
 from benchmarks._figure import COLOURS, draw
 from benchmarks._html import page, write_text
 from benchmarks.film import pictures
@@ -53,13 +53,17 @@ def write(
     data = _data(settings, summary)
     # By task, so that a row reads like the next, and a page written anew is the same.
     lines = sorted(lines, key=lambda line: (settings.arms.index(line.arm), *line.key[1:]))
+    learnt = {arm: f["learning"] for arm, f in data.arms.items() if "learning" in f}
     shown = {
         "data": data,
         "colours": COLOURS,
         "arms_svg": arms_chart(data.arms, data.levels),
         "headline": _headline(data),
         "grid": _grid(settings, lines),
-        "families": _families(data.arms),
+        "families": _counts(data.arms, "families"),
+        "rules": _counts(data.arms, "rules"),
+        "learnt": learnt,
+        "learning_svg": learning_chart({a: f["curve"] for a, f in learnt.items()}, data.levels),
     }
     html, png = folder / "report.html", folder / "report.png"
     write_text(html, page("run.html.jinja", **shown))
@@ -117,11 +121,13 @@ def _grid(settings: Settings, lines: Sequence[Line]) -> dict[str, list[dict[str,
     return grid
 
 
-def _families(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[int]]]:
-    """Clean successes and episodes by family and arm."""
-    names = sorted({name for figures in arms.values() for name in figures["families"]})
+def _counts(
+    arms: Mapping[str, Mapping[str, Any]], of: str
+) -> dict[str, dict[str, list[int] | None]]:
+    """Of each family, or kind of rule, how often an arm did well in how many episodes."""
+    names = sorted({name for figures in arms.values() for name in figures.get(of, {})})
     return {
-        name: {arm: figures["families"].get(name, [0, 0]) for arm, figures in arms.items()}
+        name: {arm: figures.get(of, {}).get(name) for arm, figures in arms.items()}
         for name in names
     }
 

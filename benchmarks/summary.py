@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from benchmarks.houses.learning import learning
 from benchmarks.metrics import attempts_figures
 from benchmarks.runner import Line, Settings
 from instar.stats import holm, mean_interval, paired, wilson
@@ -20,6 +21,7 @@ from instar.types import Status, Trajectory
 __all__ = ["arm_figures", "compared", "pairs", "success", "summarise"]
 
 _KEPT = "kept/"
+_WINDOW = 20
 _PLACEBO = {"memory": "placebo_memory", "adapter": "placebo_adapter"}
 
 
@@ -98,6 +100,18 @@ def _rules(known: Sequence[Trajectory]) -> dict[str, list[int]]:
                 counts[0] += value >= 1
                 counts[1] += 1
     return dict(sorted(found.items()))
+
+
+def _learning(lived: Sequence[Trajectory]) -> dict[str, Any]:
+    """How an arm learnt that was measured while it did, its episodes in the order of the stream.
+
+    ``curve`` holds, for each known episode, its place and clean success over the last twenty.
+    """
+    known = [(i, value) for i, t in enumerate(lived, 1) if (value := success(t)) is not None]
+    windows = [known[max(0, end - _WINDOW) : end] for end in range(1, len(known) + 1)]
+    curve = [[window[-1][0], fmean(value for _, value in window)] for window in windows]
+    figures = learning(lived).model_dump(mode="json", exclude={"rules"})
+    return figures | {"curve": curve}
 
 
 def _metrics(known: Sequence[Trajectory]) -> dict[str, float]:
@@ -190,6 +204,10 @@ def summarise(
     by_arm: dict[str, list[Line]] = {a: [] for a in settings.arms}
     for line in lines:
         by_arm[line.arm].append(line)
+    arms = {a: arm_figures([x.trajectory for x in found]) for a, found in by_arm.items()}
+    if settings.protocol == "stream":
+        for arm, found in by_arm.items():
+            arms[arm]["learning"] = _learning([x.trajectory for x in found])
     return {
         "benchmark": settings.benchmark,
         "namespace": settings.namespace,
@@ -201,7 +219,7 @@ def summarise(
         "unit": "task",
         "attempts": settings.attempts,
         "complete": len(lines) == settings.n * settings.attempts * len(settings.arms),
-        "arms": {a: arm_figures([x.trajectory for x in found]) for a, found in by_arm.items()},
+        "arms": arms,
         "paired": compared(by_arm, pairs(settings.arms)),
         "left_out": settings.left_out,
         "leakage": leakage,

@@ -94,6 +94,12 @@ async def test_a_stream_learns_after_each_score_and_leaves_the_generation_as_it_
     lines = (workspace.path / "runs" / found["run"] / "episodes.jsonl").read_text().splitlines()
     shown = [len(json.loads(line)["trajectory"]["memories"]) for line in lines]
     assert shown[0] == 0 and any(shown)
+    passed = [json.loads(line)["trajectory"]["score"]["status"] == "pass" for line in lines]
+    learning = found["arms"]["memory"]["learning"]
+    assert learning["curve"][0] == [1, float(passed[0])]
+    assert learning["curve"][-1] == [24, sum(passed[-20:]) / 20]
+    page = (workspace.path / "runs" / found["run"] / "report.html").read_text()
+    assert "Learning as it went" in page and "<polyline" in page
 
 
 async def test_a_stream_that_broke_off_learns_what_it_had_not_and_nothing_twice(
