@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
@@ -257,9 +256,11 @@ def health(
     option: Options = None,
 ) -> None:
     """Check a world: its oracle passes, doing nothing fails, altered oracle runs fail."""
+    from instar._cli_figures import health_table
+
     config = load(workspace, seed, option, *world_settings(world))
     found = wait_for(_health(config, n))
-    emit(as_json, found, json.dumps(found, indent=2))
+    emit(as_json, found, health_table(found))
     if not found["healthy"]:
         raise typer.Exit(1)
 

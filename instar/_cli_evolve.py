@@ -181,6 +181,8 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
     if chosen is None:
         raise UserError("There is no generation to go back to. See: instar generations list")
     was = before.id if before else None
+    if id and chosen.parent and (chosen.verdict or {}).get("decision") != "promote":
+        typer.echo(f"The gate did not promote {chosen.id}: it serves because you say so.", err=True)
     emit(as_json, {"active": chosen.id, "before": was}, f"Active: {chosen.id} (before: {was})")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from instar._cli_common import table
 
-__all__ = ["arm_table", "paired_table", "share", "span"]
+__all__ = ["arm_table", "health_table", "paired_table", "share", "span"]
 
 _BESIDE = ("utility", "attack_success")
 """Results of which neither says anything alone: shown together where a world measures them."""
@@ -37,6 +37,24 @@ def arm_table(measured: dict[str, Any]) -> str:
     blocks += [f"Not measured: {a}, as {why}." for a, why in measured.get("left_out", {}).items()]
     leakage = measured.get("leakage") or {}
     blocks.append(f"Leakage: {'none found' if leakage.get('clean') else 'see the report'}")
+    return "\n\n".join(blocks)
+
+
+def health_table(found: dict[str, Any]) -> str:
+    """What a check of a world found: who scored what, what was altered, what is wrong."""
+    verdict = "fit to measure with" if found["healthy"] else "not fit to measure with"
+    rows = [[name.replace("_", " "), share(value)] for name, value in found["rates"].items()]
+    blocks = [
+        f"{found['world']}, {found['tasks']} tasks: {verdict}",
+        table(["agent", "mean score"], rows),
+    ]
+    if found["spoilt"]:
+        blocks.append(
+            f"{found['spoilt']} runs of the oracle with one call left out, changed or added, "
+            "none of which may pass."
+        )
+    if found["problems"]:
+        blocks.append("\n".join(["Problems:", *(f"  {p}" for p in found["problems"])]))
     return "\n\n".join(blocks)
 
 

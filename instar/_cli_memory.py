@@ -99,6 +99,10 @@ def search(
 ) -> None:
     """The memories whose occasion is nearest to a text."""
     from instar._cli_common import wait_for
+    from instar.errors import UserError
+
+    if not text.strip():
+        raise UserError('Say what to look for: instar memory search "refund order"')
 
     found: list[dict[str, Any]] = wait_for(
         _search(load(workspace, seed, None), text, k, generation)

@@ -43,7 +43,8 @@ class Database:
         if not path.exists():
             if not create:
                 raise WorkspaceError(
-                    f"There is no workspace at {path.parent}. Make one: instar init"
+                    f"There is no workspace at {path.parent}. "
+                    f"Make one: instar init --workspace {path.parent}"
                 )
             _make_folder(path.parent)
         self.engine = _engine(path)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from instar.compose import Serving, Workspace
 from instar.contracts import Toolset
+from instar.errors import EpisodeFault, UserError
 from instar.types import Result, Score, ScoreSource, Status, Step, Task, Trajectory, content_hash
 from tools.browser import Browser
 from tools.files import Files
@@ -99,6 +100,9 @@ async def _episode(workspace: Workspace, url: str | None, stack: AsyncExitStack)
 
         return LiveEpisode(files, listing)
     browser = await stack.enter_async_context(Browser())
-    page = await browser.open_page(url, workspace.config.seed)
+    try:
+        page = await browser.open_page(url, workspace.config.seed)
+    except EpisodeFault as fault:
+        raise UserError(f"{fault}. Is the address right, and its server running?") from fault
     stack.push_async_callback(page.close)
     return LiveEpisode(page, page.observe)

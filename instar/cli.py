@@ -52,7 +52,7 @@ def _run(arguments: list[str] | None) -> int:
     try:
         code = command.main(arguments, prog_name="instar", standalone_mode=False)
     except TyperException as error:
-        return _fail(error.format_message(), error.exit_code)
+        return _fail(_where_help_is(error), error.exit_code)
     except UserError as error:
         return _fail(str(error), 2)
     except InstarError as error:
@@ -60,6 +60,14 @@ def _run(arguments: list[str] | None) -> int:
     except typer.Abort:
         return 130
     return code if isinstance(code, int) else 0
+
+
+def _where_help_is(error: TyperException) -> str:
+    """What typer says of a mistake, and which command says what is right."""
+    said, context = error.format_message(), getattr(error, "ctx", None)
+    if context is None or said.startswith("Usage:"):
+        return said
+    return f"{said.rstrip('.')}. See: {context.command_path} --help"
 
 
 def _fail(message: str, code: int) -> int:

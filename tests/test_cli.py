@@ -73,6 +73,8 @@ def one_line(text: str) -> str:
         (["bench", "run", "house_rules", "--generation", "g7"], "generation"),
         (["bench", "show", "run9"], "instar bench list"),
         (["bench", "list", "house_rules"], "instar bench list"),
+        (["bench", "run"], "instar bench run --help"),
+        (["memory", "search", " "], "instar memory search"),
         (["memory", "show", "nothing"], "instar memory list"),
         (["generations", "show", "g7"], "g7"),
         (["generations", "rollback"], "instar generations list"),
@@ -191,6 +193,10 @@ def test_a_world_is_checked_from_the_command_line(instar):
     found = json.loads(out)
     assert found["healthy"] is True
     assert found["tasks"] == 12
+    code, out, err = instar("bench", "health", "house_rules", "--n", "12")
+    assert "12 tasks: fit to measure with" in out
+    rates = dict(line.rsplit("  ", 1) for line in out.splitlines() if line.endswith(" %"))
+    assert {k.strip(): v for k, v in rates.items()}["oracle"] == "100 %"
 
 
 def test_a_variant_of_a_second_world_is_checked_from_the_command_line(instar):
