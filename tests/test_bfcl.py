@@ -427,4 +427,5 @@ async def test_soak_all_tasks(category, requests, none):
 async def test_soak_all_verdicts_are_those_of_the_wheel(category):
     told = {t.params["entry"] for t in everything(Bfcl(categories=(category,)))}
     passed, failed = await agree([e for e in entries(category) if e.id in told])
-    assert passed > 300 and failed > 1500
+    # Both verdicts were there to be agreed on, many times.
+    assert passed > 300 and failed > 1000

@@ -154,6 +154,22 @@ def test_an_action_and_its_call(action):
 
 
 @pytest.mark.parametrize(
+    ("action", "thing", "container"),
+    [
+        ("pour jug in sink", "jug", "sink"),
+        ("pour cup of dye in studio in bowl", "cup of dye in studio", "bowl"),
+        (
+            "pour cup of dye in studio in cup of ink in box",
+            "cup of dye in studio",
+            "cup of ink in box",
+        ),
+    ],
+)
+def test_pouring_in_is_pouring_into(action, thing, container):
+    assert call_of(action) == ("pour", {"thing": thing, "container": container})
+
+
+@pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
         ("open", {}, "thing is missing"),

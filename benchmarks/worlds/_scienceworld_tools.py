@@ -16,10 +16,23 @@ from instar.types import ToolSpec
 __all__ = ["CHOOSE", "LEFT_OUT", "TEMPLATES", "Template", "call_of", "offered", "phrase"]
 
 _LONGEST = 200
+
+
+def _into(found: re.Match[str]) -> str:
+    """``pour A in B`` as ``pour A into B``, where either may be named by the place that it is in.
+
+    Of two names with a place each the middle "in" parts them; of three parts the first two belong
+    together, for what is poured is named by its place more often than what it is poured into.
+    """
+    parts = found[2].split(" in ")
+    middle = len(parts) // 2 + len(parts) % 2
+    return f"{found[1]} {' in '.join(parts[:middle])} into {' in '.join(parts[middle:])}"
+
+
 _SYNONYMS = (
     (re.compile(r"^examine "), "look at "),
     (re.compile(r"^drop "), "put down "),
-    (re.compile(r"^(pour|dunk) (?!.* into )(.+) in (.+)"), r"\1 \2 into \3"),
+    (re.compile(r"^(pour|dunk) (?!.* into )(.+ in .+)"), _into),
 )
 _SLOT = re.compile(r"\{(\w+)\}")
 
