@@ -178,6 +178,20 @@ async def test_messages_are_the_result(show: Any) -> None:
     assert inline.text == "span clicked"
 
 
+async def test_what_is_alone_in_its_box_can_be_clicked_and_names_its_field(show: Any) -> None:
+    hand = await show("boxes.html")
+    lines = [re.sub(r" e\d+.*", "", line) for line in hand.observation.splitlines()]
+    assert lines[1:] == [
+        'textbox "Year"',
+        'textbox "Genre:"',
+        'textbox ""',
+        'generic "Go"',
+        'button "Search"',
+    ]
+    assert (await hand.do("click", "Search")).text == "searched"
+    assert (await hand.do("click", "Go")).text == "go"
+
+
 async def test_failed_actions_are_text(show: Any) -> None:
     hand = await show("form.html")
     stale = hand.ref("refund")

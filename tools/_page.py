@@ -22,15 +22,20 @@ __all__ = ["BrowserPage"]
 
 # Inline elements that react to clicks carry no role, and the snapshot would take them for text.
 _PREPARE = """() => {
-  const inline = [...document.querySelectorAll("span, b, i, em, strong, u, small")].slice(0, 2000);
-  for (const e of inline) {
-    if (e.hasAttribute("role") || e.closest("a, button, label")) continue;
+  const mark = (e, merged) => {
+    if (e.hasAttribute("role") || e.closest("a, button, label")) return;
     const style = getComputedStyle(e);
     const inherited = getComputedStyle(e.parentElement).cursor === "pointer";
-    if (style.cursor === "pointer" && style.display === "inline" && !inherited)
-      e.setAttribute("role", "button");
-  }
+    if (style.cursor === "pointer" && !inherited && merged(style)) e.setAttribute("role", "button");
+  };
+  for (const e of [...document.querySelectorAll("span, b, i, em, strong, u, small")].slice(0, 2000))
+    mark(e, (style) => style.display === "inline");
+  for (const e of [...document.querySelectorAll("div:only-child")].slice(0, 2000))
+    if (!e.childElementCount && e.textContent.trim() === e.parentElement.textContent.trim())
+      mark(e, () => true);
   return document.title; }"""
+"""The title; and a role for what can be clicked and the snapshot would take for a part of its parent:
+inline elements, and what is alone in a box that cannot be clicked itself."""
 _LOOK_SECONDS = 20.0  # a busy machine is no reason to lose an episode
 _WHOLE = 8  # how many observations long `read` may be
 

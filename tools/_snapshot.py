@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from tools._tree import Node, parse
+from tools._tree import Node, name_fields, parse
 
 __all__ = ["Element", "Snapshot", "count_tokens", "take", "take_tree"]
 
@@ -265,6 +265,7 @@ def take_tree(root: Node, head: Sequence[str], seed: str | None, budget: int) ->
         seed: Decides the references; where it is None, the tree's own are shown.
         budget: Tokens, by `count_tokens`.
     """
+    name_fields(root, _FILLED)
     lines = _labelled(list(_inner(root)))
     content = "\n".join(x.text + x.tail for x in lines)
     loud = [x.text.partition(": ") for x in lines if x.rank == 0]

@@ -10,9 +10,10 @@ import json
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["Node", "parse"]
+__all__ = ["Node", "name_fields", "parse"]
 
 _KEY = re.compile(r'^(\S+?)(?: "((?:[^"\\]|\\.)*)")?((?: \[[^\]]*\])*)(?::(?: (.*))?)?$')
+_LONGEST_LABEL = 40
 _ATTRIBUTE = re.compile(r"\[([\w-]+)(?:=([^\]]*))?\]")
 
 
@@ -76,3 +77,25 @@ def parse(snapshot: str) -> Node:
         stack[-1][1].children.append(node)
         stack.append((indent, node))
     return root
+
+
+def name_fields(node: Node, roles: frozenset[str]) -> None:
+    """Name each field that shares a box with one short text and nothing else, before it or after it.
+
+    Args:
+        node: The tree; changed in place.
+        roles: Which nodes are fields.
+    """
+    fields = [c for c in node.children if c.role in roles and not c.name]
+    if len(fields) == 1 and len(node.children) == 2:
+        (other,) = (c for c in node.children if c is not fields[0])
+        if _is_text(other) and 0 < len(words := " ".join(other.words().split())) <= _LONGEST_LABEL:
+            fields[0].name = words
+    for child in node.children:
+        name_fields(child, roles)
+
+
+def _is_text(node: Node) -> bool:
+    """Whether there is nothing in it to act on."""
+    plain = node.role in ("text", "generic") and "cursor" not in node.attributes
+    return plain and all(_is_text(child) for child in node.children)
