@@ -15,6 +15,7 @@ COLOURS = {
     "both": "#1a9850",
     "placebo_memory": "#b9c7e6",
     "placebo_adapter": "#ecd3b3",
+    "false_memory": "#c0504d",
     "best_of_n": "#8e6bbf",
 }
 """One colour an arm, the same in the page and in the picture."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from instar.types import Generation, GenerationStatus
+from instar._planting import HasFalseAdvice
+from instar.contracts import World
+from instar.errors import UserError
+from instar.types import Generation, GenerationStatus, Split
 
 if TYPE_CHECKING:
     from instar.compose import Workspace
@@ -42,8 +45,20 @@ def lacking(
     seen = workspace.store.items(generation.id)
     if not learns and not any(i.namespace == space for i in seen):
         reasons["memory"] = f"{generation.id} remembers nothing of {space}"
+        reasons["false_memory"] = reasons["memory"]
+    elif not _gives_false_advice(workspace.home):
+        reasons["false_memory"] = f"{space} has nothing false to say"
     if generation.adapter is None:
         reasons["adapter"] = f"{generation.id} has no adapter"
-    if reasons:
-        reasons["both"] = " and ".join(reasons.values())
+    if both := [reasons[part] for part in ("memory", "adapter") if part in reasons]:
+        reasons["both"] = " and ".join(both)
     return {name: why for name, why in reasons.items() if name in names}
+
+
+def _gives_false_advice(world: World) -> bool:
+    if not isinstance(world, HasFalseAdvice):
+        return False
+    try:
+        return all(world.advice(task.family) for task in world.tasks(Split.HELD_OUT, 1, 0))
+    except UserError:
+        return False

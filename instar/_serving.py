@@ -9,7 +9,16 @@ from instar.types import Generation, Record
 
 __all__ = ["ARMS", "FOREIGN", "Serving", "arm"]
 
-ARMS = ("base", "memory", "adapter", "both", "placebo_memory", "placebo_adapter", "best_of_n")
+ARMS = (
+    "base",
+    "memory",
+    "adapter",
+    "both",
+    "placebo_memory",
+    "placebo_adapter",
+    "false_memory",
+    "best_of_n",
+)
 """Arms of an evaluation, in the order in which they are shown."""
 
 FOREIGN = 100_000
@@ -24,6 +33,7 @@ class Serving(Record):
         memory: Generation whose memories are seen; None serves without memory.
         adapter: Name of the adapter; None serves the base model.
         namespace: Whose memories are recalled instead of the task's own, for the placebo.
+        planted: Whether something false is remembered too, to measure what that costs.
         model: Name of the model; None is the one of the settings.
     """
 
@@ -31,6 +41,7 @@ class Serving(Record):
     memory: str | None = None
     adapter: str | None = None
     namespace: str | None = None
+    planted: bool = False
     model: str | None = None
 
     @classmethod
@@ -66,6 +77,7 @@ def arm(
     return {
         "base": bare,
         "memory": bare.model_copy(update={"memory": whole.memory}),
+        "false_memory": bare.model_copy(update={"memory": whole.memory, "planted": True}),
         "adapter": bare.model_copy(update={"adapter": whole.adapter}),
         "both": whole,
         "placebo_adapter": bare.model_copy(update={"adapter": placebo}),

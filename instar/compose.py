@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from instar._methods import build
 from instar._models import Models
+from instar._planting import HasFalseAdvice, planted
 from instar._serving import ARMS, FOREIGN, Serving, arm
 from instar.config import Config
 from instar.contracts import Recall, Solve, World
@@ -187,6 +188,9 @@ class Workspace:
                 task, tools, as_of=as_of, seed=seed, namespaces=namespaces, guard=guard
             )
 
+        home = self.home
+        if serving.planted and isinstance(home, HasFalseAdvice):
+            return planted(recall, home)
         return recall
 
     def agent(

@@ -42,6 +42,10 @@ class Obedient:
             if memory and slots is not None:
                 found.append((_fill(memory["content"], slots), memory["label"]))
         naive = _naive(instruction)
+        advice = [(c, label) for c, label in found if c.startswith("for ")]
+        for content, label in advice:
+            demand = content.split(" ", 2)[2]
+            return _avoid(naive, f"it -> advice: {demand}"), label
         for content, label in found:
             if " -> " not in content:
                 return content.split("; "), label

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from test_evolve import config
 
+from benchmarks.worlds.house_rules import HouseRules
 from instar import benching
+from instar._arms import lacking
 from instar._bench_runs import compare, rewrite, summary
 from instar.ablating import Grid, ablate, read_grid
 from instar.benching import Request, measure
@@ -146,6 +148,35 @@ async def test_families_can_be_chosen_and_too_many_tasks_are_refused(workspace):
     assert set(found["arms"]["base"]["families"]) == {"refund", "reply", "restock"}
     with pytest.raises(UserError, match="has 0 held_out tasks like 'none'"):
         await bench(workspace, tasks="none")
+
+
+async def test_a_false_memory_stands_beside_the_true_ones(workspace):
+    found = await bench(workspace, arms=("memory", "false_memory"))
+    assert found["fairness"]["fair"] and found["leakage"]["clean"]
+    assert {"a": "memory", "b": "false_memory"}.items() <= found["paired"][0].items()
+    lines = (workspace.path / "runs" / found["run"] / "episodes.jsonl").read_text().splitlines()
+    by_arm = {"memory": {}, "false_memory": {}}
+    for line in map(json.loads, lines):
+        lived = line["trajectory"]
+        by_arm[line["arm"]][lived["task"]["id"]] = (lived["task"], lived["memories"])
+    for id, (task, memories) in by_arm["false_memory"].items():
+        *true, false = memories
+        assert true == by_arm["memory"][id][1]
+        assert false["item"] == "planted"
+        assert false["content"] == workspace.home.advice(task["family"])
+    assert found["arms"]["false_memory"]["success"] < found["arms"]["memory"]["success"]
+
+
+async def test_where_there_is_nothing_false_to_say_it_is_left_out(workspace, monkeypatch):
+    start, learnt = (
+        next(g for g in workspace.store.generations() if g.id.startswith(id)) for id in ("g0", "g1")
+    )
+    free = HouseRules(house=workspace.house, free=True)
+    monkeypatch.setattr(workspace.home, "advice", free.advice)
+    assert "false to say" in lacking(workspace, learnt, ["false_memory"])["false_memory"]
+    monkeypatch.undo()
+    assert "remembers nothing" in lacking(workspace, start, ["false_memory"])["false_memory"]
+    assert lacking(workspace, learnt, ["false_memory"]) == {}
 
 
 async def test_best_of_n_counts_every_attempt(workspace):
