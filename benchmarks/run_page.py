@@ -30,6 +30,9 @@ def screens(folder: Path, arm: str) -> Path:
     return folder / "screens" / arm.replace(":", "_").replace("/", "_")
 
 
+_SURE = 0.05
+
+
 class _Page(Record):
     """What the report of a run shows, as JSON values; see `benchmarks.summary`."""
 
@@ -51,8 +54,7 @@ def write(
 ) -> Files:
     """Write `report.html`, `report.png` and `episodes.html` into the folder of a run."""
     data = _data(settings, summary)
-    # By task, so that a row reads like the next, and a page written anew is the same.
-    lines = sorted(lines, key=lambda line: (settings.arms.index(line.arm), *line.key[1:]))
+    lines = _ordered(settings, lines)
     learnt = {arm: f["learning"] for arm, f in data.arms.items() if "learning" in f}
     shown = {
         "data": data,
@@ -76,12 +78,20 @@ def write(
     return Files(html, png)
 
 
+def _ordered(settings: Settings, lines: Sequence[Line]) -> list[Line]:
+    """By task, so that a row reads like the next and a page written anew is the same; a stream as it went."""
+    if settings.protocol == "stream":
+        return sorted(lines, key=lambda line: settings.arms.index(line.arm))
+    return sorted(lines, key=lambda line: (settings.arms.index(line.arm), *line.key[1:]))
+
+
 def _data(settings: Settings, summary: Mapping[str, Any]) -> _Page:
     facts = {
         "run": settings.run,
         "model": settings.model,
         "generation": settings.generation,
         "tasks": str(settings.n),
+        "episodes": _episodes(settings, summary),
         "attempts": str(settings.attempts),
         "seed": str(settings.seed),
         "protocol": settings.protocol,
@@ -101,10 +111,25 @@ def _data(settings: Settings, summary: Mapping[str, Any]) -> _Page:
     )
 
 
+def _episodes(settings: Settings, summary: Mapping[str, Any]) -> str:
+    done = sum(figures["n"] for figures in summary["arms"].values())
+    whole = settings.n * settings.attempts * len(settings.arms)
+    return str(done) if done == whole else f"{done} of {whole}"
+
+
 def _headline(data: _Page) -> str:
     """Each arm in one sentence, with no claim beyond the figures."""
     known = [f"{n.replace('_', ' ')} {percent(f['success'])}" for n, f in data.arms.items()]
-    return "Clean success on held-out tasks: " + ", ".join(known) + "."
+    shown = [p for p in data.paired if p.get("p_holm") is not None and p["p_holm"] < _SURE]
+    sure = [f"{p['b']} over {p['a']}".replace("_", " ") for p in shown if p["difference"] > 0]
+    found = (
+        f" More than chance, after Holm's correction: {', '.join(sure)}."
+        if sure
+        else " No arm is shown to be better than another."
+        if data.paired
+        else ""
+    )
+    return "Clean success on held-out tasks: " + ", ".join(known) + "." + found
 
 
 def _grid(settings: Settings, lines: Sequence[Line]) -> dict[str, list[dict[str, str]]]:

@@ -21,14 +21,14 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
+from benchmarks.spending import Spending, Turnstile
 from instar.contracts import Solve
 from instar.errors import UserError
-from instar.types import Record, Status, Task, Trajectory, Usage, content_hash
+from instar.types import Record, Status, Task, Trajectory, content_hash
 
 __all__ = [
     "Line",
     "Settings",
-    "Spending",
     "begin",
     "bounded",
     "episode_seed",
@@ -96,24 +96,6 @@ class Line(Record):
     def key(self) -> Key:
         """Arm, task and attempt, which name an episode within a run."""
         return self.arm, self.trajectory.task.id, self.attempt
-
-
-class Spending(Record):
-    """What a run may use at most; None is no limit. Unknown prices count as nothing.
-
-    Attributes:
-        tokens: Prompt and completion tokens.
-        usd: US dollars.
-    """
-
-    tokens: int | None = Field(default=None, gt=0)
-    usd: float | None = Field(default=None, gt=0)
-
-    def spent(self, lines: Iterable[Line]) -> bool:
-        """Whether a limit is reached."""
-        used = sum((line.trajectory.usage for line in lines), Usage())
-        tokens = self.tokens is not None and used.tokens >= self.tokens
-        return tokens or (self.usd is not None and (used.cost or 0.0) >= self.usd)
 
 
 def episode_seed(seed: int, task: Task, attempt: int = 0) -> int:
@@ -241,20 +223,19 @@ async def run(
 
     Episodes whose score is unknown are run again. An error of the infrastructure under all
     episodes, such as a model server that is gone, is raised; finished episodes stay. A limit that is
-    reached lets the episodes in flight end and begins no other; a later call goes on from there.
+    reached begins no other episode; a later call goes on from there.
 
     Args:
         settings: What is measured; an earlier part of the run must have had the same.
         tasks: Every arm runs each of them.
         solvers: How an arm solves a task; arms of the settings without one are left for a later call.
         folder: Where the run lives.
-        concurrency: Episodes at the same time.
+        concurrency: Episodes at a time.
         on_episode: Told of each episode as it finishes.
         limit: What the run may use, with what earlier parts of it have used.
 
     Returns:
-        The episodes in the order of the settings' arms, of the tasks and of the attempts: all of
-        them, unless a limit was reached or an arm was left for later.
+        The episodes in the order of arms, tasks and attempts, as far as they were run.
     """
     begin(folder, settings)
     wanted = [
@@ -268,15 +249,19 @@ async def run(
         place = {task.id: i for i, task in enumerate(tasks)}
         missing.sort(key=lambda job: place[job[1].id])
     writer = _Writer(folder / "episodes.jsonl")
+    turnstile = Turnstile(limit, lambda: [x.trajectory.usage for x in done.values()])
 
     async def work(job: tuple[str, Task, int]) -> None:
         arm, task, attempt = job
-        if limit is not None and limit.spent(done.values()):
+        if not await turnstile.enter():
             return
-        trajectory = await solvers[arm](task, episode_seed(settings.seed, task, attempt))
-        line = Line(arm=arm, trajectory=trajectory, attempt=attempt)
-        writer.append(line)
-        done[line.key] = line
+        try:
+            trajectory = await solvers[arm](task, episode_seed(settings.seed, task, attempt))
+            line = Line(arm=arm, trajectory=trajectory, attempt=attempt)
+            writer.append(line)
+            done[line.key] = line
+        finally:
+            await turnstile.leave()
         if on_episode:
             on_episode(line)
 

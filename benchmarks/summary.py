@@ -21,7 +21,7 @@ from instar.types import Status, Trajectory
 __all__ = ["arm_figures", "compared", "pairs", "success", "summarise"]
 
 _KEPT = "kept/"
-_WINDOW = 20
+_WINDOW, _FIRST = 20, 10
 _PLACEBO = {"memory": "placebo_memory", "adapter": "placebo_adapter"}
 
 
@@ -105,13 +105,14 @@ def _rules(known: Sequence[Trajectory]) -> dict[str, list[int]]:
 def _learning(lived: Sequence[Trajectory]) -> dict[str, Any]:
     """How an arm learnt that was measured while it did, its episodes in the order of the stream.
 
-    ``curve`` holds, for each known episode, its place and clean success over the last twenty.
+    ``curve`` holds, for each known episode from the tenth on, its place and clean success over the
+    last twenty.
     """
     known = [(i, value) for i, t in enumerate(lived, 1) if (value := success(t)) is not None]
     windows = [known[max(0, end - _WINDOW) : end] for end in range(1, len(known) + 1)]
     curve = [[window[-1][0], fmean(value for _, value in window)] for window in windows]
     figures = learning(lived).model_dump(mode="json", exclude={"rules"})
-    return figures | {"curve": curve}
+    return figures | {"curve": curve[_FIRST - 1 :]}
 
 
 def _metrics(known: Sequence[Trajectory]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -43,8 +44,10 @@ def lacking(
     reasons = {}
     space = workspace.home.namespace
     seen = workspace.store.items(generation.id)
-    if not learns and not any(i.namespace == space for i in seen):
-        reasons["memory"] = f"{generation.id} remembers nothing of {space}"
+    known = Counter(i.namespace for i in seen)
+    if not learns and space not in known:
+        learnt = f"; it learnt in {known.most_common(1)[0][0]}" if known else ""
+        reasons["memory"] = f"{generation.id} remembers nothing of {space}{learnt}"
         reasons["false_memory"] = reasons["memory"]
     elif not _gives_false_advice(workspace.home):
         reasons["false_memory"] = f"{space} has nothing false to say"

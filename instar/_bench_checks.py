@@ -16,6 +16,7 @@ from benchmarks.fairness import SourcesOf
 from benchmarks.forecast import Past
 from benchmarks.health import check, sample
 from benchmarks.runner import Settings
+from instar._commands import bench, world_argument
 from instar._methods import build
 from instar.config import Config
 from instar.contracts import World
@@ -91,7 +92,8 @@ async def fit(store: Store, config: Config, progress: Progress, force: bool) -> 
     if problems and not force:
         raise UserError(
             f"{config.world.name} is not fit to measure with: {problems[0]}. All problems: "
-            f"instar bench health {config.world.name}. To measure all the same: --force"
+            f"{bench('health', world_argument(config), workspace=config.workspace)}. "
+            "To measure all the same: --force"
         )
     return problems
 
@@ -129,15 +131,16 @@ async def about(config: Config) -> dict[str, JsonValue]:
 
 
 def past(runs: Path, settings: Settings) -> Past | None:
-    """What the latest finished run of the same world and model came to."""
+    """What the latest run of the same world, model and arms came to."""
     paths = sorted(runs.glob("bench*/summary.json"), key=lambda p: p.stat().st_mtime)
     for path in reversed(paths):
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:  # cut off or damaged: another run will do
             continue
-        if (found["benchmark"], found["model"]) == (settings.benchmark, settings.model):
-            return Past.of(found)
+        same = (found["benchmark"], found["model"]) == (settings.benchmark, settings.model)
+        if same and (known := Past.of(found, settings.arms)):
+            return known
     return None
 
 

@@ -17,6 +17,7 @@ from instar._cli_common import (
     table,
     wait_for,
 )
+from instar._cli_resume import begun_with
 from instar._cli_yours import begin_file, world_settings
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = ["register"]
 bench = typer.Typer(help="Measure generations on worlds.", no_args_is_help=True)
 
 _ARMS = "base,memory,adapter,both"
+_WHAT = ("run", "namespace", "seed", "generation", "protocol")
 
 
 def register(app: typer.Typer) -> None:
@@ -104,6 +106,9 @@ def run(
     """Measure arms on held-out tasks with paired seeds."""
     more = world_settings(world) + ([f"model.name={model[0]}"] if model else [])
     config = load(workspace, seed, option, *more)
+    if resume is not None:
+        given = {"n": n, "tasks": tasks, "generations": generation, "models": model}
+        config = begun_with(config, resume, given | {"seed": seed}, option or [])
     asked = {
         "arms": _names(arms),
         "n": n,
@@ -120,7 +125,7 @@ def run(
         "force": force,
         "resume": resume,
     }
-    found = wait_for(_run(config, asked), f"instar bench run {world} --resume RUN (named above)")
+    found = wait_for(_run(config, asked), "the command named above")
     emit(as_json, found, _told(found))
     if not found["fairness"]["fair"]:
         raise typer.Exit(1)
@@ -190,7 +195,7 @@ def compare(
     from instar._cli_figures import paired_table
 
     found = compared(load(workspace, seed, None).workspace, runs)
-    emit(as_json, found, paired_table(found["paired"]))
+    emit(as_json, found, "\n\n".join([paired_table(found["paired"]), *found["notes"]]))
 
 
 @bench.command("list")
@@ -214,11 +219,16 @@ def list_all(
     for why in broken:
         typer.echo(why, err=True)
     told = table(["world", "what"], [[k, v] for k, v in worlds.items()])
+    head = ["run", "world", "seed", "generation", "protocol", "n", "complete", "arms"]
     rows = [
-        [r["run"], r["benchmark"], r["generation"], str(r["n"]), "yes" if r["finished"] else "no"]
+        [
+            *(str(r[k]) for k in (*_WHAT, "n")),
+            "yes" if r["finished"] else "no",
+            ", ".join(r["arms"]),
+        ]
         for r in runs
     ]
-    told += "\n\n" + table(["run", "world", "generation", "n", "finished"], rows, "No runs yet.")
+    told += "\n\n" + table(head, rows, "No runs yet.")
     emit(as_json, {"worlds": worlds, "runs": runs}, told)
 
 

@@ -21,14 +21,19 @@ def arm_table(measured: dict[str, Any]) -> str:
             name.replace("_", " "),
             share(f["success"]),
             span(f["interval"]),
+            str(f["n"]),
+            *_repeated(f),
             *(share(f["metrics"].get(m)) for m in beside),
             _number(f["steps"]),
+            _number(f["tokens"], 0),
         ]
         for name, f in measured["arms"].items()
     ]
     shown = [m.replace("_", " ") for m in beside]
+    repeated = _attempts(measured)
     head = f"{measured['benchmark']}, {measured['n']} tasks, generation {measured['generation']}"
-    blocks = [head, table(["arm", "clean", "95 %", *shown, "steps"], arms)]
+    columns = ["arm", "clean", "95 %", "n", *repeated, *shown, "steps", "tokens"]
+    blocks = [head + _apart(measured), table(columns, arms)]
     if measured["paired"]:
         blocks.append(paired_table(measured["paired"]))
     if measured.get("levels"):
@@ -48,6 +53,8 @@ def health_table(found: dict[str, Any]) -> str:
         f"{found['world']}, {found['tasks']} tasks: {verdict}",
         table(["agent", "mean score"], rows),
     ]
+    if "oracle" not in found["rates"]:
+        blocks.append("This world has no oracle: that a task can be done was not shown.")
     if found["spoilt"]:
         blocks.append(
             f"{found['spoilt']} runs of the oracle with one call left out, changed or added, "
@@ -65,12 +72,14 @@ def paired_table(found: list[dict[str, Any]]) -> str:
             f"{p['b']} - {p['a']}".replace("_", " "),
             f"{100 * p['difference']:+.1f}",
             span(p["interval"], signed=True),
+            str(p["n"]),
             f"{p['p']:.4f}",
             f"{p['p_holm']:.4f}" if "p_holm" in p else "",
         ]
         for p in found
     ]
-    return table(["difference", "points", "95 %", "p", "Holm"], rows, "Nothing in common.")
+    head = ["difference", "points", "95 %", "pairs", "p", "Holm"]
+    return table(head, rows, "Nothing in common.")
 
 
 def share(value: float | None, sign: str = "") -> str:
@@ -78,8 +87,29 @@ def share(value: float | None, sign: str = "") -> str:
     return "not measured" if value is None else f"{100 * value:{sign}.0f} %"
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+def _apart(measured: dict[str, Any]) -> str:
+    """What else one has to know of a run to read its figures."""
+    found = "" if measured.get("protocol", "frozen") == "frozen" else f", {measured['protocol']}"
+    if not measured.get("complete", True):
+        done = sum(f["n"] for f in measured["arms"].values())
+        whole = measured["n"] * measured.get("attempts", 1) * len(measured["arms"])
+        found += f". NOT COMPLETE: {done} of {whole} episodes"
+    return found
+
+
+def _attempts(measured: dict[str, Any]) -> list[str]:
+    """Heads of the columns of a run in which each task was attempted several times."""
+    k = max((len(f.get("pass_at", {})) for f in measured["arms"].values()), default=0)
+    return [f"pass@{k}", f"pass^{k}"] if k else []
+
+
+def _repeated(figures: dict[str, Any]) -> list[str]:
+    known = [list(figures.get(name, {}).values()) for name in ("pass_at", "pass_all")]
+    return [share(values[-1]) for values in known if values]
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
 
 
 def span(interval: list[float] | None, signed: bool = False) -> str:

@@ -18,9 +18,11 @@ from typing import Any
 from pydantic import Field, JsonValue, ValidationError
 
 from benchmarks.runner import write_json
+from instar._methods import require
+from instar._models import Models
 from instar.compose import Workspace
 from instar.config import Config, load_config
-from instar.errors import UserError
+from instar.errors import UnknownName, UserError
 from instar.evolve import evolve
 from instar.progress import Progress
 from instar.stats import holm, mean_interval, paired
@@ -92,7 +94,9 @@ def read_grid(path: Path) -> Grid:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: {where}: {first['msg']}") from error
+        if first["type"] == "extra_forbidden":
+            raise UnknownName("key of a grid", where, list(Grid.model_fields)) from error
+        raise UserError(f"{path}: {where}: {first['msg']}, not {first['input']!r}") from error
     if len(grid.named()) < 2:
         raise UserError(
             f"{path} has fewer than two configurations. To see an example: instar ablate"
@@ -108,7 +112,7 @@ async def ablate(grid: Grid, folder: Path, progress: Progress) -> dict[str, Any]
         UserError: The folder holds another grid.
     """
     cells = {
-        (name, seed): _config(grid, settings, folder / name / str(seed), seed)
+        (name, seed): _config(grid, name, settings, folder / name / str(seed), seed)
         for name, settings in grid.named().items()
         for seed in grid.seeds
     }
@@ -122,9 +126,18 @@ async def ablate(grid: Grid, folder: Path, progress: Progress) -> dict[str, Any]
     return table
 
 
-def _config(grid: Grid, settings: Mapping[str, JsonValue], folder: Path, seed: int) -> Config:
+def _config(
+    grid: Grid, name: str, settings: Mapping[str, JsonValue], folder: Path, seed: int
+) -> Config:
+    """The settings of a cell, with all that they name looked for before any work."""
     fixed: dict[str, JsonValue] = {"preset": grid.preset, "seed": seed, "workspace": str(folder)}
-    return load_config(None, [f"{k}={_toml(v)}" for k, v in {**settings, **fixed}.items()])
+    try:
+        config = load_config(None, [f"{k}={_toml(v)}" for k, v in {**settings, **fixed}.items()])
+        require(config)
+        Models(config.model).require()
+    except UserError as error:
+        raise UserError(f"Configuration {name}: {str(error).replace(' in -o', '')}") from error
+    return config
 
 
 def _toml(value: JsonValue) -> str:

@@ -18,10 +18,12 @@ from benchmarks.fairness import Limits
 from benchmarks.film import Film
 from benchmarks.forecast import forecast
 from benchmarks.health import levels
-from benchmarks.runner import Line, Settings, Spending, write_json
+from benchmarks.runner import Line, Settings, write_json
+from benchmarks.spending import Spending
 from benchmarks.summary import summarise
 from instar import _bench_checks as checks
 from instar._arms import fullest
+from instar._commands import again
 from instar._loop import Loop
 from instar._placebo import placebo_adapter
 from instar._reporting import leakage
@@ -77,20 +79,8 @@ class Request(Record):
     resume: str | None = None
 
 
-_SHAPE = frozenset(
-    (
-        "arms",
-        "tasks",
-        "models",
-        "generations",
-        "web_share",
-        "free",
-        "screenshots",
-        "force",
-        "attempts",
-        "protocol",
-    )
-)
+_TODAY = frozenset({"n", "concurrency", "limit", "resume"})
+_SHAPE = frozenset(Request.model_fields) - _TODAY
 """Fields of a request that shape what a run measures, and that resuming it takes from the run."""
 
 
@@ -107,6 +97,11 @@ class _Plan:
     limits: Limits
     problems: Sequence[str]
 
+    @property
+    def total(self) -> int:
+        """Episodes of the whole run."""
+        return self.settings.n * self.settings.attempts * len(self.settings.arms)
+
 
 async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> dict[str, Any]:
     """Run what is missing of a run and return its summary.
@@ -120,6 +115,8 @@ async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> 
     for name in wanted.arms:
         if name not in ARMS:
             raise UnknownName("arm", name, ARMS)
+        if wanted.arms.count(name) > 1:
+            raise UserError(f"The arm {name} is named more than once.")
     loop = Loop(workspace, progress)
     plan = await _plan(loop, wanted)
     written = loop.store.memory_changes()
@@ -139,8 +136,8 @@ async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> 
     transcripts.write(plan.folder / "trajectories.jsonl", lines)
     if not summary["complete"]:
         progress.say(
-            "The budget is spent. To go on, with a larger one: "
-            f"instar bench run {workspace.config.world.name} --resume {plan.settings.run}"
+            f"The budget is spent after {len(lines)} of {plan.total} episodes. To go on, with a "
+            f"larger one: {again(workspace.config, plan.settings.run)} --budget ..."
         )
     return summary
 
@@ -186,12 +183,12 @@ async def _run(loop: Loop, plan: _Plan) -> list[Line]:
     """All episodes; the stream's one after the other, and the best of n when all others are known."""
     settings, before = plan.settings, runner.read_lines(plan.folder)
     runner.begin(plan.folder, settings, await checks.about(loop.config))
-    total = settings.n * settings.attempts * len(settings.arms)
+    total = plan.total
     past = checks.past(plan.folder.parent, settings)
-    cost = forecast(total - len(before), settings.n, plan.limits, past)
+    pairs = settings.n if len(settings.arms) > 1 else 0
+    cost = forecast(total - len(before), pairs, plan.limits, past)
     loop.progress.say(f"Run {settings.run}: {cost.sentence}")
-    again = f"instar bench run {loop.config.world.name} --resume {settings.run}"
-    loop.progress.say(f"If it breaks off, type: {again}")
+    loop.progress.say(f"If it breaks off, type: {again(loop.config, settings.run)}")
     loop.progress.say(f"Loading {settings.model}.")
     streams = _streams(loop, plan)
     solvers = {s.label: _solver(loop, plan, s, streams.get(s.label)) for s in plan.subjects}

@@ -12,7 +12,8 @@ from test_evolve import config
 from benchmarks.worlds.house_rules import HouseRules
 from instar import benching
 from instar._arms import lacking
-from instar._bench_runs import compare, rewrite, summary
+from instar._bench_runs import compare, listed, rewrite, summary
+from instar._cli_figures import arm_table
 from instar.ablating import Grid, ablate, read_grid
 from instar.benching import Request, measure
 from instar.compose import Workspace
@@ -98,7 +99,7 @@ async def test_a_stream_learns_after_each_score_and_leaves_the_generation_as_it_
     assert shown[0] == 0 and any(shown)
     passed = [json.loads(line)["trajectory"]["score"]["status"] == "pass" for line in lines]
     learning = found["arms"]["memory"]["learning"]
-    assert learning["curve"][0] == [1, float(passed[0])]
+    assert learning["curve"][0] == [10, sum(passed[:10]) / 10]
     assert learning["curve"][-1] == [24, sum(passed[-20:]) / 20]
     page = (workspace.path / "runs" / found["run"] / "report.html").read_text()
     assert "Learning as it went" in page and "<polyline" in page
@@ -136,6 +137,9 @@ async def test_a_stream_that_broke_off_learns_what_it_had_not_and_nothing_twice(
 async def test_a_spent_budget_gives_a_partial_report_that_can_go_on(workspace):
     found = await bench(workspace, limit={"tokens": 400}, concurrency=1)
     assert not found["complete"]
+    assert "NOT COMPLETE" in arm_table(found)
+    (listing,) = (r for r in listed(workspace.path)[0] if r["run"] == found["run"])
+    assert not listing["finished"]
     base, memory = (found["arms"][a]["n"] for a in ("base", "memory"))
     assert 0 < base + memory < 16 and abs(base - memory) <= 1
     assert "not complete" in Path(found["report"]).read_text()
@@ -244,6 +248,10 @@ async def test_runs_are_compared_over_the_same_tasks_and_reported_anew(workspace
         (f"{one['run']}:{arm}", f"{other['run']}:{arm}") for arm in ("base", "memory")
     ]
     assert all(p["difference"] == 0 and p["n"] == 8 for p in found["paired"])
+    assert found["notes"] == []
+    few = await bench(workspace, n=4)
+    (note,) = compare(workspace.path, [one["run"], few["run"]])["notes"]
+    assert "n 8 and 4" in note
     report = Path(one["report"])
     before = report.read_text()
     report.unlink()

@@ -70,6 +70,7 @@ def one_line(text: str) -> str:
         (["evolve", "--preset", "poket"], "pocket"),
         (["bench", "run", "house_rulez"], "house_rules"),
         (["bench", "run", "house_rules", "--arms", "base,memry"], "memory"),
+        (["bench", "run", "house_rules", "--arms", "base,base"], "more than once"),
         (["bench", "run", "house_rules", "--generation", "g7"], "generation"),
         (["bench", "show", "run9"], "instar bench list"),
         (["bench", "list", "house_rules"], "instar bench list"),
@@ -182,6 +183,14 @@ def test_bench_run_ends_with_the_promised_object(instar):
     assert "memory is left out" in err
     shown = json.loads(instar("bench", "show", found["run"], "--json")[1])
     assert shown == found
+    # A run goes on as it was begun: the seed need not be said again, and no other is taken.
+    again = ["bench", "run", "house_rules", "--resume", found["run"], "--json"]
+    resumed = json.loads(instar(*again)[1])
+    assert (resumed["seed"], resumed["arms"]) == (3, found["arms"])
+    assert json.loads(instar(*again, *small)[1])["arms"] == found["arms"]
+    for other in (["--seed", "4"], ["--n", "5"], ["-o", "agent.max_steps=9"]):
+        code, out, err = instar(*again, *other)
+        assert (code, out) == (2, "") and f"--resume {found['run']}" in one_line(err)
     free = ["--arms", "base", "--n", "6", "--free", "--json"]
     code, out, err = instar("bench", "run", "house_rules", *free, *small)
     assert json.loads(out)["arms"]["base"]["success"] == 1.0, err

@@ -66,9 +66,13 @@ def test_a_forecast_says_whether_it_knows():
         "base": {"calls": 4, "tokens": 1000, "cost": 0.01},
         "memory": {"calls": 6, "tokens": 3000},
     }
-    past = Past.of({"arms": arms, "paired": [{"discordant": 0.5}]})
+    pairs = [{"discordant": 0.5, "n": 40}, {"discordant": 1.0, "n": 2}]
+    past = Past.of({"arms": arms, "paired": pairs}, ["base", "memory"])
     told = forecast(200, 100, limits, past)
     assert (told.calls, told.tokens, told.usd, told.discordant) == (1000, 400_000, 2.0, 0.5)
     assert "expected 1,000 calls and 400,000 tokens, 2.00 USD" in told.sentence
-    assert Past.of({"arms": {"base": {"calls": None}}, "paired": []}) is None
+    assert Past.of({"arms": {"base": {"calls": None}}, "paired": []}, ["base"]) is None
+    assert Past.of({"arms": arms, "paired": []}, ["both"]) is None
+    assert Past.of({"arms": arms, "paired": []}, ["base"]).tokens == 1000
+    assert "can be" not in forecast(200, 0, limits, past).sentence
     assert "no difference can be shown" in forecast(2, 2, limits).sentence

@@ -7,9 +7,10 @@ import pytest
 from episodes import task, trajectory
 
 from benchmarks.runner import Settings, bounded, episode_seed, read_lines, read_settings, run
+from benchmarks.spending import Spending
 from benchmarks.summary import summarise
 from instar.errors import ModelFault, UserError
-from instar.types import Status
+from instar.types import Status, Usage
 
 TASKS = [task(f"{100 + i}") for i in range(12)]
 SETTINGS = Settings(
@@ -67,6 +68,31 @@ async def test_a_run_that_broke_off_goes_on_with_what_is_missing(tmp_path):
     assert len(solvers["memory"].asked) == 8
     assert len(lines) == 24
     assert len(read_lines(folder)) == 24
+
+
+async def test_a_limit_holds_with_many_episodes_at_the_same_time(tmp_path):
+    costs = {"base": 100, "memory": 900}
+    running, most = 0, 0
+
+    def solver(arm):
+        async def solve(of, seed):
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+            used = Usage(calls=1, prompt_tokens=costs[arm], completion_tokens=0)
+            return trajectory(of, Status.PASS, seed).model_copy(update={"usage": used})
+
+        return solve
+
+    solvers = {arm: solver(arm) for arm in costs}
+    limit = Spending(tokens=5000)
+    lines = await run(SETTINGS, TASKS, solvers, tmp_path / "r1", 12, limit=limit)
+    assert 5000 <= sum(x.trajectory.usage.tokens for x in lines) < 5900
+    assert most > 1
+    again = await run(SETTINGS, TASKS, solvers, tmp_path / "r1", 12, limit=Spending(tokens=9000))
+    assert 9000 <= sum(x.trajectory.usage.tokens for x in again) < 9900
 
 
 async def test_an_unknown_score_is_run_again(tmp_path):
