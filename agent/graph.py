@@ -140,7 +140,8 @@ class Agent:
             "clock": clock,
         }
         self._durable = checkpointer is not None
-        self._graph = _compile(checkpointer, asking=self._parts["approve"] is not allow)
+        # A session may be gone on with by an agent that asks otherwise; its graph stays the same.
+        self._graph = _compile(checkpointer, self._durable or self._parts["approve"] is not allow)
 
     async def run(
         self,
