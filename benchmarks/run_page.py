@@ -18,19 +18,19 @@ from benchmarks._figure import COLOURS, draw
 from benchmarks._html import page, write_text
 from benchmarks.film import pictures
 from benchmarks.report import Files
-from benchmarks.runner import Line, Settings
+from benchmarks.runner import Line, Settings, write_json
 from benchmarks.transcripts import conversation
 from instar.types import Record
 
 __all__ = ["screens", "write"]
 
+_SURE = 0.05
+"""Below this p, after Holm's correction, the headline names a difference."""
+
 
 def screens(folder: Path, arm: str) -> Path:
     """Where the pictures of an arm's web episodes lie."""
     return folder / "screens" / arm.replace(":", "_").replace("/", "_")
-
-
-_SURE = 0.05
 
 
 class _Page(Record):
@@ -52,7 +52,7 @@ class _Page(Record):
 def write(
     folder: Path, settings: Settings, summary: Mapping[str, Any], lines: Sequence[Line]
 ) -> Files:
-    """Write `report.html`, `report.png` and `episodes.html` into the folder of a run."""
+    """Write `report.html`, `.png` and `.json`, and `episodes.html` into the folder of a run."""
     data = _data(settings, summary)
     lines = _ordered(settings, lines)
     learnt = {arm: f["learning"] for arm, f in data.arms.items() if "learning" in f}
@@ -69,6 +69,7 @@ def write(
     }
     html, png = folder / "report.html", folder / "report.png"
     write_text(html, page("run.html.jinja", **shown))
+    write_json(folder / "report.json", data.model_dump(mode="json"))
     episodes = [_episode(line) | {"pictures": _pictures(folder, line)} for line in lines]
     write_text(
         folder / "episodes.html",
@@ -121,7 +122,8 @@ def _headline(data: _Page) -> str:
     """Each arm in one sentence, with no claim beyond the figures."""
     known = [f"{n.replace('_', ' ')} {percent(f['success'])}" for n, f in data.arms.items()]
     shown = [p for p in data.paired if p.get("p_holm") is not None and p["p_holm"] < _SURE]
-    sure = [f"{p['b']} over {p['a']}".replace("_", " ") for p in shown if p["difference"] > 0]
+    ordered = [(p["b"], p["a"]) if p["difference"] > 0 else (p["a"], p["b"]) for p in shown]
+    sure = [f"{better} over {worse}".replace("_", " ") for better, worse in ordered]
     found = (
         f" More than chance, after Holm's correction: {', '.join(sure)}."
         if sure

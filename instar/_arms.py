@@ -49,7 +49,7 @@ def lacking(
         learnt = f"; it learnt in {known.most_common(1)[0][0]}" if known else ""
         reasons["memory"] = f"{generation.id} remembers nothing of {space}{learnt}"
         reasons["false_memory"] = reasons["memory"]
-    elif not _gives_false_advice(workspace.home):
+    elif "false_memory" in names and not _gives_false_advice(workspace.home):
         reasons["false_memory"] = f"{space} has nothing false to say"
     if generation.adapter is None:
         reasons["adapter"] = f"{generation.id} has no adapter"

@@ -107,8 +107,9 @@ def run(
     more = world_settings(world) + ([f"model.name={model[0]}"] if model else [])
     config = load(workspace, seed, option, *more)
     if resume is not None:
-        given = {"n": n, "tasks": tasks, "generations": generation, "models": model}
-        config = begun_with(config, resume, given | {"seed": seed}, option or [])
+        given: dict[str, Any] = {"n": n, "tasks": tasks, "generations": generation}
+        given |= {"models": model, "seed": seed, "web_share": web_share}
+        config = begun_with(config, resume, given, option or [])
     asked = {
         "arms": _names(arms),
         "n": n,

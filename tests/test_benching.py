@@ -158,6 +158,11 @@ async def test_a_false_memory_stands_beside_the_true_ones(workspace):
     found = await bench(workspace, arms=("memory", "false_memory"))
     assert found["fairness"]["fair"] and found["leakage"]["clean"]
     assert {"a": "memory", "b": "false_memory"}.items() <= found["paired"][0].items()
+    kept = json.loads(Path(found["report"]).with_suffix(".json").read_text())
+    assert kept["arms"] == found["arms"] and kept["fairness"] == found["fairness"]
+    worse = found["paired"][0]["p_holm"] < 0.05
+    named = "memory over false memory" in Path(found["report"]).read_text()
+    assert worse == named
     lines = (workspace.path / "runs" / found["run"] / "episodes.jsonl").read_text().splitlines()
     by_arm = {"memory": {}, "false_memory": {}}
     for line in map(json.loads, lines):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BrowserPage"]
 
-# Inline elements that react to clicks carry no role, and the snapshot would take them for text.
 _PREPARE = """() => {
   const mark = (e, merged) => {
     if (e.hasAttribute("role") || e.closest("a, button, label")) return;

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 __all__ = ["Node", "name_fields", "parse"]
 
 _KEY = re.compile(r'^(\S+?)(?: "((?:[^"\\]|\\.)*)")?((?: \[[^\]]*\])*)(?::(?: (.*))?)?$')
-_LONGEST_LABEL = 40
 _ATTRIBUTE = re.compile(r"\[([\w-]+)(?:=([^\]]*))?\]")
+_LONGEST_LABEL = 40
 
 
 @dataclass(slots=True)
