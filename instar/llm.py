@@ -1,8 +1,9 @@
 """Models behind a wire, through litellm; and the scripted model, re-exported from its own file.
 
 litellm knows the providers; a server of one's own in OpenAI's format is asked directly. Everything
-around it is decided here, because it differs between them: one retry policy with an injected sleep (litellm's own is switched off), one error with one line for
-whatever cannot be mended by asking again, arguments decoded, a price only where one is known.
+around it is decided here, because it differs between them: one retry policy with an injected sleep
+(litellm's own is switched off), one error with one line for whatever cannot be mended by asking
+again, arguments decoded, a price only where one is known.
 A server that leaves tool calls in the text (many do for open models) is read by `_toolparse`.
 """
 
