@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from instar._cli_common import AsJson, emit
+from instar._cli_common import AsJson, emit, table
 
 __all__ = ["register"]
 
 _FIELDS = ("step", "tokens", "seconds", "loss")
+
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of what is made.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -20,47 +25,126 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The small model that ships with Instar.", no_args_is_help=True)
     group.command("pretrain")(pretrain)
     group.command("exam")(exam)
+    group.command("compare")(compare)
     app.add_typer(group, name="pocket")
 
 
 def pretrain(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the new model.")] = Path(
-        "pocket-model"
-    ),
-    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to train on.")] = 14_000_000,
-    start: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR", help="A pocket model to go on from.")
+    out: Out = Path("pocket-model"),
+    tokens: Annotated[int | None, typer.Option(min=1, help="How many tokens to train on.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Or for how long, by the speed measured first.")
     ] = None,
-    rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 3e-3,
-    decay: Annotated[float, typer.Option(min=0.01, max=1, help="Share in which it falls.")] = 0.4,
     seed: Annotated[int, typer.Option(help="Fixes the start and the stream of data.")] = 0,
+    form: Annotated[str, typer.Option(help="lfm2, or llama to compare.")] = "lfm2",
+    width: Annotated[int, typer.Option(min=16, help="Size of the residual.")] = 192,
+    layers: Annotated[int, typer.Option(min=2, help="Number of layers; even.")] = 6,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="INGREDIENT", help="Leave something out.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train pocket on generated data; started again with the same settings, it goes on."""
-    from finetune.pocket.pretrain import Recipe
+    from finetune.pocket._run import kept_recipe
+    from finetune.pocket.pretrain import Recipe, measured
     from finetune.pocket.pretrain import pretrain as train
 
-    recipe = Recipe(tokens=tokens, seed=seed, rate=rate, decay=decay)
-    _require(start)
+    _check(form, width, layers, without or [], tokens, minutes)
+    recipe = Recipe(seed=seed, form=form, width=width, layers=layers, without=tuple(without or []))
+    if minutes is not None:
+        kept = kept_recipe(out / "checkpoint.pt")
+        recipe = measured(recipe, minutes) if kept is None else replace(recipe, tokens=kept.tokens)
+    elif tokens is not None:
+        recipe = replace(recipe, tokens=tokens)
+    with _interruptible():
+        final = train(recipe, out, lambda figures: _told(figures, recipe.tokens))
+    emit(
+        as_json,
+        {"out": str(out), **final},
+        f"{_exam_table(final['exam'])}\n\nThe model is in {out}.",
+    )
 
-    def told(figures: dict[str, Any]) -> None:
-        share = figures["tokens"] / tokens
-        line = ", ".join(f"{f} {figures[f]}" for f in _FIELDS)
-        typer.echo(f"{share:6.1%}  {line}  {json.dumps(figures['exam'])}", err=True)
 
+def compare(
+    minutes: Annotated[float, typer.Option(min=0.1, help="Of training, for each run.")] = 10.0,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
+    variants: Annotated[
+        list[str] | None, typer.Option("--variant", help="Only these; by default all.")
+    ] = None,
+    out: Out = Path("pocket-compare"),
+    as_json: AsJson = False,
+) -> None:
+    """Train variants of pocket for the same time and examine them; resumes."""
+    from finetune.pocket.compare import VARIANTS
+    from finetune.pocket.compare import compare as run
+    from instar.errors import UnknownName
+
+    for name in variants or []:
+        if name not in VARIANTS:
+            raise UnknownName("variant", name, VARIANTS)
+
+    def told(name: str, figures: dict[str, Any]) -> None:
+        typer.echo(f"{name}: ", err=True, nl=False)
+        _told(figures, None)
+
+    with _interruptible():
+        found = run(variants or VARIANTS, range(seeds), minutes, out, told)
+    rows = [
+        [name, f"{v['parameters'] / 1e6:.2f} M", f"{max(v['tokens']) / 1e6:.1f} M",
+         *(f"{100 * m:.0f}" for m in v["mean"])]
+        for name, v in found["variants"].items()
+    ]  # fmt: skip
+    head = ["variant", "parameters", "tokens", *(f"seed {s}, %" for s in range(seeds))]
+    emit(as_json, found | {"out": str(out)}, table(head, rows))
+
+
+def _check(
+    form: str,
+    width: int,
+    layers: int,
+    without: list[str],
+    tokens: int | None,
+    minutes: float | None,
+) -> None:
+    from finetune.pocket._run import INGREDIENTS
+    from finetune.pocket.start import FORMS
+    from instar.errors import UnknownName, UserError
+
+    if form not in FORMS:
+        raise UnknownName("form", form, FORMS)
+    for name in without:
+        if name not in INGREDIENTS:
+            raise UnknownName("ingredient", name, INGREDIENTS)
+    if width % 16 or layers % 2:
+        raise UserError("--width must be a multiple of 16, and --layers even.")
+    if tokens is not None and minutes is not None:
+        raise UserError("Choose --tokens or --minutes, not both.")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
     try:
-        final = train(recipe, out, told, start)
+        yield
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on from the last checkpoint.", err=True)
         raise typer.Exit(130) from None
-    emit(as_json, {"out": str(out), **final}, f"The model is in {out}.")
+
+
+def _told(figures: dict[str, Any], tokens: int | None) -> None:
+    share = f"{figures['tokens'] / tokens:6.1%}  " if tokens else ""
+    line = ", ".join(f"{f} {figures[f]}" for f in _FIELDS)
+    typer.echo(f"{share}{line}  {json.dumps(figures['exam'])}", err=True)
+
+
+def _exam_table(found: dict[str, float]) -> str:
+    return "\n".join(f"{skill:16} {share:6.1%}" for skill, share in found.items())
 
 
 def exam(
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Another model than the shipped one.")
     ] = None,
-    count: Annotated[int, typer.Option("--n", min=1, help="Number of questions.")] = 3000,
+    each: Annotated[int, typer.Option("--n", min=1, help="Questions of each skill.")] = 500,
     seed: Annotated[int, typer.Option(help="Which questions.")] = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -74,8 +158,8 @@ def exam(
     _require(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     network = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
-    found = grade(network, tokenizer, exam_questions(seed, count))
-    emit(as_json, found, "\n".join(f"{skill:16} {share:6.1%}" for skill, share in found.items()))
+    found = grade(network, tokenizer, exam_questions(seed, each))
+    emit(as_json, found, _exam_table(found))
 
 
 def _require(folder: Path | None) -> None:

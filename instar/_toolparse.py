@@ -1,10 +1,11 @@
 """Tool calls out of plain text, in the formats that open models emit.
 
 Hermes and Qwen write ``<tool_call>{json}</tool_call>``, Mistral ``[TOOL_CALLS] [...]``, Llama 3 bare
-JSON or ``<|python_tag|>``, Llama 4 and LFM2 a Python list of calls, pocket one compact line a call.
-Formats with a marker go first; the ones without a marker are only accepted where the whole reply is
-calls, for prose may well hold brackets. What cannot be decoded becomes a call with the raw text as
-its only argument, so that the toolset can tell the model what was wrong.
+JSON or ``<|python_tag|>``, Llama 4 and LFM2 a Python list of calls, pocket one compact line a call,
+where a bare ``-`` stands for an argument that is not given. Formats with a marker go first; the ones
+without a marker are only accepted where the whole reply is calls, for prose may well hold brackets.
+What cannot be decoded becomes a call with the raw text as its only argument, so that the toolset can
+tell the model what was wrong.
 """
 
 from __future__ import annotations
@@ -238,13 +239,13 @@ def _compact_call(line: str, specs: _Specs) -> _Pair | None:
     if not name:
         return None
     values = [
-        bare or quoted.replace('\\"', '"')
+        None if bare == "-" else bare or quoted.replace('\\"', '"')
         for quoted, bare in (m.groups(default="") for m in _COMPACT.finditer(rest))
     ]
     spec = specs.get(name)
     properties = spec.parameters.get("properties", {}) if spec else {}
-    named = _named(values, spec)
-    return name, {k: _coerce(v, properties.get(k, {})) for k, v in named.items()}
+    given = {k: v for k, v in _named(values, spec).items() if v is not None}
+    return name, {k: _coerce(v, properties.get(k, {})) for k, v in given.items()}
 
 
 def _coerce(text: str, schema: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from instar.types import (
@@ -51,15 +51,24 @@ def quote(value: Any) -> str:
     return '"' + text.replace('"', '\\"').replace("\n", " ") + '"'
 
 
-def call_line(call: ToolCall, spec: ToolSpec | None = None) -> str:
+def call_line(
+    call: ToolCall, spec: ToolSpec | None = None, write: Callable[[Any], str] = quote
+) -> str:
     """A call on one line: its name, then the values in the order of the schema.
 
-    Arguments that the tool marks as volatile are left out: they mean nothing later.
+    An argument that is not given before one that is stands as a bare ``-``. Arguments that the
+    tool marks as volatile are left out without a mark: they mean nothing later.
+
+    Args:
+        write: How a value is written.
     """
     order = spec.argument_names() if spec else tuple(call.arguments)
     volatile = spec.volatile if spec else ()
-    names = [n for n in order if n in call.arguments and n not in volatile]
-    return " ".join([call.name, *(quote(call.arguments[n]) for n in names)])
+    names = [n for n in order if n not in volatile]
+    while names and names[-1] not in call.arguments:
+        names.pop()
+    values = (write(call.arguments[n]) if n in call.arguments else "-" for n in names)
+    return " ".join([call.name, *values])
 
 
 def _first_line(result: Result) -> str:

@@ -3,15 +3,20 @@
 import json
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
 from finetune.pocket import MODEL_DIR
+from finetune.pocket._run import Recipe, Run
 from finetune.pocket.batches import Stream
+from finetune.pocket.compare import VARIANTS, compare, variant
+from finetune.pocket.exam import SKILLS, exam_questions
 from finetune.pocket.pages import WEB_TOOLS
-from finetune.pocket.pretrain import Recipe, pretrain
+from finetune.pocket.pretrain import pretrain
+from finetune.pocket.reflections import REFLECT
 from finetune.pocket.replay import replay_rows
-from finetune.pocket.rows import draw_row
+from finetune.pocket.rows import Mixture, draw_row
 from finetune.pocket.start import build_model
 from finetune.pocket.tokenizer import build_tokenizer
 from finetune.pocket.words import is_held_out, pseudo_word
@@ -127,19 +132,22 @@ def test_rows_are_what_render_and_the_template_would_serve(tokenizer):
     rng = random.Random(7)
     prompts = Prompts(name="compact", system="act with one call")
     seen = set()
-    for _ in range(60):
+    for _ in range(150):
         row = draw_row(rng, False, 3)
+        if row.queries[0].skill == "reflect":
+            assert row.prefix.startswith(f"<|system|>{REFLECT}<|user|>")
+            continue
         tool_part, system = row.prefix.removeprefix("<|tools|>").split("<|system|>")
         system, *page = system.split("<|user|>")
         specs = _specs(tool_part.split("\n"))
         for query in row.queries:
             asked = query.body.removeprefix("<|user|>") if not page else page[0] + query.body
-            before, task = asked.rsplit("task: ", 1)
-            observation, _, done = before.strip().partition("\ndone:\n")
+            before, task = f"\n{asked}".rsplit("\ntask: ", 1)
+            observation, _, done = f"\n{before.strip()}".partition("\ndone:\n")
             steps = _steps(done.split("\n") if done else [], specs)
             record = Task(id="t", instruction=task, world="w", namespace="n", group="g", family="f")
             messages = render.messages(
-                prompts, _memories(system), record, steps, observation, specs
+                prompts, _memories(system), record, steps, observation.strip(), specs
             )
             text = tokenizer.apply_chat_template(
                 messages,
@@ -149,19 +157,49 @@ def test_rows_are_what_render_and_the_template_would_serve(tokenizer):
             )
             assert text == row.prefix + query.body + "<|assistant|>"
             seen.add(query.skill)
-    assert {"page", "tools/workflow", "tools/lesson", "web/habit"} <= seen
+    assert seen == set(SKILLS) - {"reflect"}
 
 
 def test_answers_parse_into_calls_of_the_tools_at_hand():
     rng = random.Random(3)
-    for _ in range(60):
+    for _ in range(100):
         row = draw_row(rng, False, 3)
+        if row.queries[0].skill == "reflect":
+            assert all(
+                re.fullmatch("title: .+\nwhen: .+\ncontent: .+", q.answer) for q in row.queries
+            )
+            continue
         lines = row.prefix.removeprefix("<|tools|>").split("<|system|>")[0].split("\n")
         specs = _specs(lines)
         for query in row.queries:
             content, calls = parse_reply(query.answer + "<|end|>", specs)
             assert len(calls) == 1
-            assert content == "" or render.split_citation(content)[2] is not None
+            assert calls[0].name in {s.name for s in specs}
+            followed = query.skill.endswith(("/lesson", "/workflow"))
+            assert (render.split_citation(content)[2] is not None) == followed
+
+
+def test_memory_and_recital_can_be_left_out():
+    rng = random.Random(5)
+    rows = [draw_row(rng, False, 3, mixture=Mixture(memory=False)) for _ in range(60)]
+    assert not any("<memory>" in row.prefix for row in rows)
+    rows = [draw_row(rng, False, 3, mixture=Mixture(recital=False)) for _ in range(60)]
+    answers = [q.answer for row in rows for q in row.queries if q.skill != "reflect"]
+    assert all(a.startswith("<|call|>") for a in answers)
+
+
+def test_simple_rows_are_short_and_need_no_memory():
+    rng = random.Random(5)
+    rows = [draw_row(rng, False, 3, mixture=Mixture(simple=True)) for _ in range(60)]
+    assert {q.skill for row in rows for q in row.queries} >= {"pick", "copy", "tools/habit"}
+    assert not any("<memory>" in row.prefix for row in rows)
+
+
+def test_the_exam_asks_the_same_number_of_every_skill():
+    asked = [skill for skill, _, _ in exam_questions(0, 2)]
+    assert sorted(asked) == sorted([*SKILLS, *SKILLS])
+    bare = [skill for skill, _, _ in exam_questions(0, 1, Mixture(memory=False))]
+    assert "tools/habit" in bare and "tools/lesson" not in bare
 
 
 def test_a_query_sees_its_prefix_and_itself_only(tokenizer):
@@ -173,8 +211,8 @@ def test_a_query_sees_its_prefix_and_itself_only(tokenizer):
     assert len(ends) >= 2
     second = ends[0] + 2
     first_answer = ends[0]
-    assert batch.mask[0, 0, second, first_answer] < -1e8
-    assert batch.mask[0, 0, second, 0] == 0
+    assert not batch.seen[0, second, first_answer]
+    assert batch.seen[0, second, 0]
     assert batch.counts.any() and not batch.counts.all()
 
 
@@ -210,18 +248,20 @@ def test_structured_start_looks_at_what_followed_the_same_words(tokenizer):
     assert found >= 18
 
 
-def test_pretraining_learns_resumes_and_ships_a_stock_model(tmp_path):
+_TINY = Recipe(
+    tokens=6_000, width=32, layers=2, rows=2, length=300, compile=False, simple=600,
+    checkpoint_seconds=0.0, exam_seconds=1e9, exam_each=1, final_each=1,
+)  # fmt: skip
+
+
+def test_pretraining_ships_a_stock_model(tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    recipe = Recipe(
-        tokens=6_000, width=32, layers=2, rows=2, length=300, compile=False,
-        checkpoint_seconds=0.0, exam_seconds=1e9, exam_size=4,
-    )  # fmt: skip
-    losses = []
-    final = pretrain(recipe, tmp_path, losses.append)
+    final = pretrain(_TINY, tmp_path, lambda figures: None)
     assert final["tokens"] >= 6_000
     report = json.loads((tmp_path / "training.json").read_text())
     assert report["recipe"]["tokens"] == 6_000
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert len((tmp_path / "replay.jsonl").read_text().splitlines()) >= 200
     model = AutoModelForCausalLM.from_pretrained(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
@@ -235,24 +275,44 @@ def test_pretraining_learns_resumes_and_ships_a_stock_model(tmp_path):
 def test_an_interrupted_pretraining_goes_on_as_if_it_had_not_been(tmp_path):
     import torch
 
-    from finetune.pocket.pretrain import _Run
-
-    recipe = Recipe(tokens=10_000, width=32, layers=2, rows=2, length=300, compile=False)
-    straight = _Run(recipe)
+    straight = Run(_TINY)
     for _ in range(4):
         straight.train_step()
-    halted = _Run(recipe)
+    halted = Run(_TINY)
     for _ in range(2):
         halted.train_step()
+    halted.history.append({"step": 2})
     halted.save(tmp_path / "checkpoint.pt")
-    resumed = _Run(recipe)
+    resumed = Run(_TINY)
     assert resumed.resume(tmp_path / "checkpoint.pt")
+    assert resumed.history == [{"step": 2}]
     for _ in range(2):
         resumed.train_step()
     pairs = zip(straight.model.parameters(), resumed.model.parameters(), strict=True)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
-    other = _Run(Recipe(tokens=20_000, width=32, layers=2, rows=2, length=300, compile=False))
+    other = Run(replace(_TINY, tokens=20_000))
     assert not other.resume(tmp_path / "checkpoint.pt")
+
+
+def test_simple_rows_come_first(tokenizer):
+    stream = Stream(tokenizer, seed=0, rows=2, length=400, simple=801)
+    opening = tokenizer.convert_tokens_to_ids("▁memory")
+    assert not any((stream.batch(i).inputs == opening).any() for i in range(2))
+    assert any((stream.batch(i).inputs == opening).any() for i in range(2, 12))
+
+
+def test_variants_are_trained_and_compared(tmp_path):
+    assert all(variant(name, _TINY) != _TINY for name in VARIANTS if name != "pocket")
+    with pytest.raises(ValueError, match="pocket, llama"):
+        variant("nothing", _TINY)
+    said = []
+    names = ["pocket", "llama", "without memory"]
+    compare(names, [0], 0.002, tmp_path, lambda name, _: said.append(name), _TINY)
+    assert said == [f"{name}, seed 0" for name in names]
+    table = compare(names, [0], 0.002, tmp_path, lambda name, _: said.append(name), _TINY)
+    assert len(said) == len(names), "what is finished is read"
+    assert json.loads((tmp_path / "compare.json").read_text()) == table
+    assert set(table["variants"]["pocket"]["exam"]) == set(SKILLS)
 
 
 def test_shifted_convolutions_compute_the_same(tokenizer):

@@ -3,6 +3,7 @@ import pytest
 from instar._toolparse import RAW, decode_arguments, parse_reply
 from instar.render import call_line
 from instar.types import ToolCall, ToolSpec
+from memory.distill._slots import Slots
 
 
 def spec(name, **properties):
@@ -142,3 +143,44 @@ def test_decode_arguments():
 def test_the_compact_form_reads_back_what_render_wrote(arguments):
     line = call_line(ToolCall(id="1", name="fill", arguments=arguments), TOOLS[0])
     assert pairs(f"<|call|>{line}<|end|>") == [("fill", arguments)]
+
+
+REFUND = spec("refund", order="string", code="integer", note="string", reason="string")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"order": "12", "reason": "because"}, 'refund "12" - - "because"'),
+        ({"order": "12", "code": 5, "reason": "because"}, 'refund "12" "5" - "because"'),
+        ({"reason": "-", "order": "-"}, 'refund "-" - - "-"'),
+        ({"code": -5}, 'refund - "-5"'),
+        ({"order": "12"}, 'refund "12"'),
+        ({}, "refund"),
+    ],
+)
+def test_a_bare_mark_stands_for_an_argument_left_out_before_another(arguments, line):
+    call = ToolCall(id="1", name="refund", arguments=arguments)
+    assert call_line(call, REFUND) == line
+    assert Slots([]).line(call, REFUND) == line
+    read = parse_reply(f"<|call|>{line}<|end|>", [REFUND])[1]
+    assert [(c.name, c.arguments) for c in read] == [("refund", arguments)]
+
+
+def test_what_is_volatile_is_left_out_without_a_mark_and_without_a_schema_nothing_is_marked():
+    fill = TOOLS[0].model_copy(update={"volatile": ("ref",)})
+    call = ToolCall(id="1", name="fill", arguments={"text": "a b", "element": "city", "ref": "e1"})
+    assert call_line(call, fill) == 'fill "city" "a b"'
+    assert call_line(call) == 'fill "a b" "city" e1'
+    nameless = ToolCall(id="1", name="fill", arguments={"ref": "e1", "text": "a b"})
+    assert call_line(nameless, fill) == 'fill - "a b"'
+    assert call_line(nameless, TOOLS[0]) == 'fill - e1 "a b"'
+
+
+def test_a_memory_marks_what_is_left_out_and_keeps_its_slots_bare():
+    call = ToolCall(id="1", name="refund", arguments={"order": "12", "reason": "for 12"})
+    assert Slots(["12"]).line(call, REFUND) == 'refund $1 - - "for $1"'
+
+
+def test_a_mark_without_a_schema_counts_as_an_argument():
+    assert pairs('<|call|>other "a" - "b"') == [("other", {"argument_1": "a", "argument_3": "b"})]

@@ -1,7 +1,7 @@
-"""More of the grammar: kinds of a shape that the pocket model was never trained on.
+"""More of the grammar: conditions of the office rather than of the record, two conditions at once,
+another order, limits, and names that are made of the record's own.
 
-Conditions of the office rather than of the record, two conditions at once, another order, limits,
-and names that are made of the record's own.
+Those marked as novel are of a shape that the pocket model was never trained on.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Worded(_Novel):
 
 
 @dataclass(frozen=True)
-class Approval(_Novel):
+class Approval(Rule):
     """Records of the greater half must be allowed first; others must not."""
 
     kind: ClassVar[str] = "approval"
@@ -103,7 +103,7 @@ class Limit(_Novel):
 
 
 @dataclass(frozen=True)
-class Session(_Novel):
+class Session(Rule):
     """A place must be open before any of this work, once for all records."""
 
     place: str
@@ -118,7 +118,7 @@ class Session(_Novel):
 
 
 @dataclass(frozen=True)
-class Role(_Novel):
+class Role(Rule):
     """Only somebody may do it, so one has to act as them."""
 
     person: str
@@ -134,7 +134,7 @@ class Role(_Novel):
 
 
 @dataclass(frozen=True)
-class Window(_Novel):
+class Window(Rule):
     """It may be done at one time of the day only."""
 
     shift: str

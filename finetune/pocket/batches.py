@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from finetune.pocket.rows import Row, draw_row
+from finetune.pocket.rows import Mixture, draw_row
 from finetune.pocket.words import pseudo_word
 
 if TYPE_CHECKING:
@@ -22,20 +22,41 @@ Encode = Callable[[str], list[int]]
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's data: ``inputs``, ``targets`` and ``counts`` are (rows, length)."""
+    """One step's data; ``inputs``, ``targets``, ``counts`` and ``positions`` are (rows, length).
+
+    ``seen`` is (rows, length, length): whether a token, by its first index, sees another.
+    """
 
     inputs: Tensor
     targets: Tensor
     counts: Tensor
-    mask: Tensor
+    seen: Tensor
     positions: Tensor
 
 
 class Stream:
-    """Batches by number: the same seed and number give the same batch."""
+    """Batches by number: the same seed and number give the same batch.
 
-    def __init__(self, tokenizer: Any, seed: int, rows: int, length: int) -> None:
+    Args:
+        rows: Of a batch.
+        length: Tokens of a row.
+        mixture: What rows are made of.
+        simple: How many tokens come from simple rows first.
+        masked: Whether queries of a row are hidden from each other.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        seed: int,
+        rows: int,
+        length: int,
+        mixture: Mixture | None = None,
+        simple: int = 0,
+        masked: bool = True,
+    ) -> None:
         self.seed, self.rows, self.length = seed, rows, length
+        self._mixture, self._simple, self._masked = mixture or Mixture(), simple, masked
         backend = tokenizer.backend_tokenizer
         self._encode: Encode = lambda text: backend.encode(text, add_special_tokens=False).ids
         rng = random.Random(f"pool {seed}")
@@ -47,27 +68,33 @@ class Stream:
 
         rng = random.Random(f"{self.seed} {number}")
         length = self.length
+        simple = number * self.rows * length < self._simple
+        mixture = replace(self._mixture, simple=simple)
         tokens = torch.zeros(self.rows, length + 1, dtype=torch.long)
         counts = torch.zeros(self.rows, length + 1, dtype=torch.bool)
         segments = torch.zeros(self.rows, length, dtype=torch.long)
         positions = torch.zeros(self.rows, length, dtype=torch.long)
         for i in range(self.rows):
-            packed = self._pack(rng)
+            packed = self._pack(rng, mixture)
             tokens[i] = torch.tensor(packed[0])
             counts[i] = torch.tensor(packed[1])
             segments[i] = torch.tensor(packed[2][:length])
             positions[i] = torch.tensor(packed[3][:length])
+        if not self._masked:
+            segments.clamp_(max=0)
+            positions[:] = torch.arange(length)
         own = segments[:, None, :] == segments[:, :, None]
         seen = ((segments[:, None, :] == 0) | own) & torch.ones(length, length).tril().bool()
-        mask = torch.zeros(self.rows, 1, length, length).masked_fill(~seen[:, None], -1e9)
         inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:]
-        return Batch(inputs, targets, counts[:, 1:], mask.bfloat16(), positions)
+        return Batch(inputs, targets, counts[:, 1:], seen, positions)
 
-    def _pack(self, rng: random.Random) -> tuple[list[int], list[bool], list[int], list[int]]:
+    def _pack(
+        self, rng: random.Random, mixture: Mixture
+    ) -> tuple[list[int], list[bool], list[int], list[int]]:
         """One row cut or padded to ``length + 1``: tokens, whether they count, segment, position."""
         room = self.length + 1
         while True:
-            row: Row = draw_row(rng, False, 12, self._pool)
+            row = draw_row(rng, False, 12, self._pool, mixture)
             tokens = self._encode(row.prefix)
             if len(tokens) < room - 64:
                 break

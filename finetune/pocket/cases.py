@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finetune.pocket.door import Site, walk
 from finetune.pocket.memories import Memory, lesson, of_steps, workflow
 from finetune.pocket.office import Act, Goal, Office
 
-__all__ = ["SYSTEM", "Case", "draw_case", "draw_memories", "system_text"]
+__all__ = ["OVER", "SYSTEM", "Case", "draw_case", "draw_memories", "system_text"]
 
 SYSTEM = "act with one call"
+OVER = ("the case is over", "it is over", "this is closed", "nothing more to do here", "too late")
+"""What is said when nothing can be done any more."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A goal with the plan to follow, the memory it comes from and an error already met."""
+    """A goal with the plan to follow, the memory it comes from and an error already met.
+
+    ``over`` is what was said after the error, where nothing can be done any more.
+    """
 
     goal: Goal
     plan: tuple[Act, ...]
@@ -23,6 +28,7 @@ class Case:
     steps: tuple[str, ...] = ()
     failed: Act | None = None
     error: str = ""
+    over: str = ""
     skill: str = "habit"
 
 
@@ -56,21 +62,20 @@ def draw_case(
             goal = office.qualified(goal)
         if twice and len(goal.slots) == 1 and len(memory.key) == 2 and rng.random() < 0.15:
             goal = office.twice(goal)
-            plan = (
-                *plan,
-                *(Act(a.tool, 2 if a.record else None, a.value, a.code, a.main) for a in plan),
-            )
+            plan = (*plan, *(replace(a, record=2) for a in plan if a.record))
         skill = "lesson" if memory.lesson else "workflow"
         return Case(goal, plan, line, memory.steps, skill=skill)
+    skill = "ignore" if memories else "habit"
     goal = office.goal()
     while _spoken_of(goal, goals):
         if rng.random() < 0.2:
-            return Case(*_fresh(office, goals))
+            return Case(*_fresh(office, goals), skill=skill)
         goal = office.goal()
-    met = lesson(office, goal) if rng.random() < 0.3 else None
+    met = lesson(office, goal) if rng.random() < 0.35 else None
     if met and met.form not in ("last", "strange") and met.at == 0:
-        return Case(goal, met.plan, failed=goal.habit[0], error=met.error, skill="error")
-    return Case(goal, goal.habit)
+        over = rng.choice(OVER) if rng.random() < 0.15 else ""
+        return Case(goal, met.plan, failed=goal.habit[0], error=met.error, over=over, skill="error")
+    return Case(goal, goal.habit, skill=skill)
 
 
 def _fresh(office: Office, goals: dict[tuple[str, ...], Goal]) -> tuple[Goal, tuple[Act, ...]]:

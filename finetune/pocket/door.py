@@ -92,7 +92,7 @@ class Site:
         if act.value is not None:
             moves.append(Move(page, "fill", act.tool.box(act.main), act.value))
         if act.code is not None:
-            moves.append(Move(page, "fill", "code", act.code))
+            moves.append(Move(page, "fill", str(act.tool.code), act.code))
         return [*moves, Move(page, "click", act.tool.name, last=act)]
 
     def elements(self, page: tuple[str, ...], goal: Goal) -> list[Element]:
@@ -115,8 +115,7 @@ class Site:
     def _controls(self, noun: str) -> list[Element]:
         groups = [[Element("button", t.name)] for t in self.office.mains if t.noun == noun]
         boxes = [t.param for t in self.office.mains if t.noun == noun and t.param]
-        if any(t.code for t in self.office.mains if t.noun == noun):
-            boxes.append("code")
+        boxes += [t.code for t in self.office.mains if t.noun == noun and t.code]
         groups += [[Element("textbox", b)] for b in dict.fromkeys(boxes)]
         for side in self.office.sides:
             box = [Element("textbox", side.box(False))] if side.param else []

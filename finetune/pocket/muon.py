@@ -22,6 +22,8 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 def _orthogonalise(gradient: Tensor, steps: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrix, roughly; ``gradient`` is (matrices, rows, columns)."""
+    import torch
+
     x = gradient.bfloat16()
     flip = x.size(-2) > x.size(-1)
     if flip:
@@ -29,7 +31,7 @@ def _orthogonalise(gradient: Tensor, steps: int = 5) -> Tensor:
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = x @ x.mT
-        x = _A * x + (_B * square + _C * square @ square) @ x
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=_B, alpha=_C), x, beta=_A)
     result: Tensor = (x.mT if flip else x).float()
     return result
 

@@ -18,8 +18,13 @@ __all__ = ["Act", "Goal", "Office", "Tool", "Value", "Words", "from_verb", "inst
 Value = str | int | tuple[int, str]
 """A constant, a slot number counted from 1, or a slot followed by a constant word."""
 
-_PREFIXES = ("please ", "now ", "kindly ", "next ", "today ", "please, ", "could you ", "can you ")
+_PREFIXES = (
+    *("please ", "now ", "kindly ", "next ", "today ", "please, ", "could you ", "can you "),
+    *("also, ", "then ", "a job, ", "to do, ", "one more, ", "if possible, "),
+)
 _SUFFIXES = (" today", " please", " now", " soon", " at once", ", please", ".")
+_BY = ("with", "with", "with", "by", "to", "at", "as", "in", "on")
+_THEN = (" and then {verb} {ask} $1", ", then {verb} {ask} $1", " and {verb} {ask} $1")
 _TWO = "&"
 
 
@@ -64,16 +69,16 @@ class Words:
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool of an office. ``param`` is the value it takes, if any."""
+    """A tool of an office; ``param`` is the value it takes, ``code`` one that it takes if it must."""
 
     name: str
     noun: str | None
     param: str | None = None
-    code: bool = False
+    code: str | None = None
 
     def signature(self) -> str:
         """One line, as the chat template writes it."""
-        parts = [self.name, self.noun or "", self.param or "", "code?" if self.code else ""]
+        parts = [self.name, self.noun or "", self.param or "", f"{self.code}?" if self.code else ""]
         return " ".join(p for p in parts if p)
 
     def box(self, main: bool) -> str:
@@ -137,9 +142,10 @@ class Office:
     def draw(cls, words: Words) -> Office:
         """A new office."""
         rng = words.rng
-        nouns = words.distinct(rng.randint(1, 4))
-        names = [w for w in words.distinct(18) if w not in nouns]
+        nouns = words.distinct(rng.choice((1, 2, 3, 4, 4, 6)))
+        names = [w for w in words.distinct(26) if w not in nouns]
         office = cls(words, nouns=nouns, adjectives=[names.pop(), names.pop()])
+        code = "code" if rng.random() < 0.6 else names.pop()
         for _ in range(rng.randint(2, 8)):
             if not names:
                 break
@@ -147,10 +153,11 @@ class Office:
             if rng.random() < 0.1 and names:
                 name = f"{name}_{names.pop()}"
             param = words.word() if rng.random() < 0.4 else None
-            code = rng.random() < 0.7
-            office.mains.append(Tool(name, rng.choice(nouns), param, code))
-        for _ in range(min(rng.randint(2, 7), len(names))):
-            record = None if rng.random() < 0.12 else "record"
+            named = code if rng.random() < 0.7 else None
+            office.mains.append(Tool(name, rng.choice(nouns), param, named))
+        record_word = "record" if rng.random() < 0.6 else words.word()
+        for _ in range(min(rng.randint(2, 10), len(names))):
+            record = None if rng.random() < 0.25 else record_word
             param = words.word() if record is None or rng.random() < 0.5 else None
             office.sides.append(Tool(names.pop(), record, param))
         return office
@@ -166,27 +173,37 @@ class Office:
         main = tool or rng.choice(self.mains)
         adjective = f"{rng.choice(self.adjectives)} " if rng.random() < 0.3 else ""
         ask = f"{adjective}{main.noun}"
-        to = "to " if rng.random() < 0.15 else ""
-        if main.param and rng.random() < 0.3:
-            core, count = f"{main.name} {to}{ask} $1 and {ask} $2 with {main.param} $3", 3
-            habit: tuple[Act, ...] = (Act(main, 1, 3), Act(main, 2, 3))
-            key: tuple[str, ...] = (main.name, ask, _TWO)
-        elif main.param:
-            core, count = f"{main.name} {to}{ask} $1 with {main.param} $2", 2
-            habit, key = (Act(main, 1, 2),), (main.name, ask)
-        elif rng.random() < 0.3:
-            core, count = f"{main.name} {ask} $1 and {ask} $2", 2
-            habit, key = (Act(main, 1), Act(main, 2)), (main.name, ask, _TWO)
-        else:
-            others = [t for t in self.mains if t.noun == main.noun and not t.param and t != main]
-            if others and rng.random() < 0.3:
-                other = rng.choice(others)
-                core = f"{main.name} {ask} $1 and then {other.name} {ask} $1"
-                habit, key = (Act(main, 1), Act(other, 1)), (main.name, ask, other.name)
-            else:
-                core, habit, key = f"{main.name} {ask} $1", (Act(main, 1),), (main.name, ask)
-            count = 1
-        return self._worded(self.dress(core), count, main, habit, key)
+        given = f" {rng.choice(_BY)} {main.param} " if main.param else ""
+        key: tuple[str, ...] = (main.name, ask)
+        if rng.random() < 0.3:
+            end = f"{given}$3" if given else ""
+            core = self._framed(main.name, f"{ask} $1 and {ask} $2", end)
+            value = 3 if given else None
+            habit: tuple[Act, ...] = (Act(main, 1, value), Act(main, 2, value))
+            return self._worded(self.dress(core), 3 if given else 2, main, habit, (*key, _TWO))
+        if given:
+            core = self._framed(main.name, f"{ask} $1", f"{given}$2")
+            return self._worded(self.dress(core), 2, main, (Act(main, 1, 2),), key)
+        return self._of_verbs(main, ask, key)
+
+    def _of_verbs(self, main: Tool, ask: str, key: tuple[str, ...]) -> Goal:
+        """A goal of one verb without a value, or of two."""
+        rng = self.words.rng
+        others = [t for t in self.mains if t.noun == main.noun and not t.param and t != main]
+        end, habit = "", (Act(main, 1),)
+        if others and rng.random() < 0.3:
+            other = rng.choice(others)
+            end = rng.choice(_THEN).format(verb=other.name, ask=ask)
+            habit, key = (*habit, Act(other, 1)), (*key, other.name)
+        core = self._framed(main.name, f"{ask} $1", end)
+        return self._worded(self.dress(core), 1, main, habit, key)
+
+    def _framed(self, verb: str, records: str, end: str) -> str:
+        """The verb before the records, or after them."""
+        rng = self.words.rng
+        if rng.random() < 0.3:
+            return f"{records}: {verb}{end}"
+        return f"{verb} {'to ' if rng.random() < 0.15 else ''}{records}{end}"
 
     def _worded(
         self, core: str, count: int, main: Tool, habit: tuple[Act, ...], key: tuple[str, ...]
@@ -207,7 +224,7 @@ class Office:
         if rng.random() < 0.3:
             core = rng.choice(_PREFIXES) + core
         elif rng.random() < 0.1:
-            core = f"for {self.words.word()}: {core}"
+            core = f"for {self.words.word()}, {core}"
         return core + (rng.choice(_SUFFIXES) if rng.random() < 0.3 else "")
 
     def again(self, goal: Goal) -> Goal:
@@ -227,7 +244,7 @@ class Office:
         """A goal on one record, asked of two."""
         main = next(t for t in self.mains if t.name == goal.key[0])
         ask = goal.key[1]
-        core = f"{main.name} {ask} $1 and {ask} $2"
+        core = self.reworded(goal).replace(f"{ask} $1", f"{ask} $1 and {ask} $2")
         key = (*goal.key, _TWO)
         return self._worded(core, 2, main, (Act(main, 1), Act(main, 2)), key)
 
@@ -243,6 +260,6 @@ def from_verb(when: str) -> str:
     """A goal's words without what is put before the verb."""
     for prefix in _PREFIXES:
         when = when.removeprefix(prefix)
-    if when.startswith("for ") and ": " in when:
-        return when.split(": ", 1)[1]
+    if when.startswith("for ") and ", " in when:
+        return when.split(", ", 1)[1]
     return when

@@ -1,11 +1,25 @@
-"""Plain pages with plain requests: click this, type that there, tick these, choose from a list."""
+"""Plain pages with plain requests: click this, type that there, look this up, stop when it is done.
+
+A page is drawn as data, several requests are drawn on it, and each comes with what was done for it
+before and the call that is due. Words are made up, so that only how a request, a page and a call
+go together can be learnt. What is *not* here: more than one page a request, keys, dates, dragging,
+and anything that has to be seen.
+"""
 
 from __future__ import annotations
 
-from finetune.pocket.office import Words
-from finetune.pocket.words import ROLES
+from dataclasses import dataclass
+from itertools import groupby
 
-__all__ = ["WEB_TOOLS", "plain_row"]
+from finetune.pocket import _pages_wording as wording
+from finetune.pocket._pages_draw import Maker, controls
+from finetune.pocket._pages_model import Page
+from finetune.pocket._pages_reading import reading
+from finetune.pocket._pages_tables import listed
+from finetune.pocket._pages_tasks import Step, Tasks
+from finetune.pocket.office import Words
+
+__all__ = ["WEB_TOOLS", "Asked", "draw_page", "plain_row"]
 
 WEB_TOOLS = (
     "click element ref",
@@ -20,95 +34,125 @@ WEB_TOOLS = (
     "finish answer?",
 )
 
-_CLICK = (
-    'click the {role} "{name}"',
-    'press the "{name}" {role}',
-    'click on the "{name}" {role}.',
-    'please click "{name}"',
-    "click on the {name} {role}",
-    'select the {role} labelled "{name}"',
-    "press {name}",
-)
-_FILL = (
-    'enter "{value}" into the "{name}" field',
-    'type "{value}" in {name}',
-    'fill {name} with "{value}"',
-    "put {value} into the {name} field",
-    'Enter "{value}" into the text field "{name}"',
-)
-_JOINT = (" and ", " and then ", ", then ", " and ")
-
-Pair = tuple[list[str], str, str]
+_LISTED = 0.3
+_ON_CONTROLS = {"pick": 0.3, "copy": 0.27, "form": 0.27, "stop": 0.16}
+_ON_LISTED = {"pick": 0.08, "copy": 0.06, "form": 0.12, "stop": 0.1, "table": 0.64}
+_SIMPLE = {"pick": 0.65, "copy": 0.35}
 
 
-def _quote(text: str) -> str:
-    return '"' + text + '"'
+@dataclass(frozen=True)
+class Asked:
+    """A request on a page.
+
+    Attributes:
+        done: Earlier calls without references, each with the first line of its result.
+        task: The request.
+        call: The call that is due.
+        said: What is said before the call: the facts that decide it, empty where there are none.
+        skill: ``pick``, ``copy``, ``form``, ``table`` or ``stop``.
+    """
+
+    done: tuple[str, ...]
+    task: str
+    call: str
+    said: str = ""
+    skill: str = "pick"
 
 
-def _named(words: Words, count: int) -> list[str]:
-    found: dict[str, None] = {}
-    while len(found) < count:
-        name = words.name()
-        if words.rng.random() < 0.15:
-            name = name.capitalize()
-        found.setdefault(name)
-    return list(found)
+def plain_row(words: Words, count: int, simple: bool = False) -> tuple[str, list[Asked]]:
+    """A page as the browser tool shows it, and ``count`` requests.
+
+    Args:
+        simple: A small page, and requests of one step: what training begins with.
+    """
+    page = draw_page(words, simple)
+    return page.text(), [_asked(words, page, simple) for _ in range(count)]
 
 
-def plain_row(words: Words, count: int) -> tuple[str, list[Pair]]:
-    """A page, and requests with what was done, the task and the call that comes next."""
-    rng = words.rng
-    names = _named(words, rng.randint(3, 14))
-    roles = [rng.choice(ROLES) for _ in names]
-    roles[0], roles[1] = "textbox", "button"
-    order = rng.sample(range(len(names)), len(names))
-    numbers = rng.sample(range(100), len(names))
-    lines, refs = [f"page: {words.name()}"], {}
-    options = {i: _named(words, rng.randint(2, 4)) for i, r in enumerate(roles) if r == "combobox"}
-    for i in order:
-        if roles[i] in ("heading", "text"):
-            lines.append(f"{roles[i]}: {names[i]}")
-            continue
-        refs[i] = f"e{numbers[i]}"
-        line = f"{roles[i]} {_quote(names[i])} {refs[i]}"
-        if i in options:
-            line += " options " + " ".join(_quote(o) for o in options[i])
-        lines.append(line)
-    pairs = []
-    for _ in range(count):
-        steps = [
-            _request(words, i, roles[i], names[i], refs[i], options.get(i))
-            for i in _some(words, refs)
-        ]
-        at = rng.randint(0, len(steps))
-        task = rng.choice(_JOINT).join(s[0] for s in steps)
-        call = steps[at][1] if at < len(steps) else "finish"
-        pairs.append(([f"{s[2]} -> ok" for s in steps[:at]], task, call))
-    return "\n".join(lines), pairs
+def draw_page(words: Words, simple: bool = False) -> Page:
+    """A page as data."""
+    maker = Maker(words)
+    if not simple and maker.chance(_LISTED):
+        return listed(maker)
+    return controls(maker, simple)
 
 
-def _some(words: Words, refs: dict[int, str]) -> list[int]:
-    count = min(len(refs), words.rng.choice((1, 1, 1, 2, 2, 3)))
-    return words.rng.sample(list(refs), count)
+def _asked(words: Words, page: Page, simple: bool) -> Asked:
+    tasks = Tasks(words, page)
+    shares = _SIMPLE if simple else _ON_LISTED if page.entries else _ON_CONTROLS
+    while True:
+        skill = words.rng.choices(list(shares), list(shares.values()))[0]
+        if skill in ("form", "stop"):
+            steps, at = _many(tasks, stop=skill == "stop")
+        else:
+            step = _one(tasks, skill)
+            steps, at = [step] if step else [], 0
+        if steps and not (simple and steps[0].said):
+            return _request(tasks, steps, at)
 
 
-def _request(
-    words: Words, index: int, role: str, name: str, ref: str, options: list[str] | None
-) -> tuple[str, str, str]:
-    """One request: its words, the call, and the call as history shows it."""
-    rng = words.rng
-    quoted = _quote(name)
-    if role == "textbox":
-        value = words.name()
-        text = rng.choice(_FILL).format(value=value, name=name)
-        return text, f"fill {quoted} {ref} {_quote(value)}", f"fill {quoted} {_quote(value)}"
-    if options:
-        choice = rng.choice(options)
-        text = rng.choice(('choose "{c}" in {n}', 'select {c} from "{n}"', "set {n} to {c}"))
-        call = f"select {quoted} {ref} {_quote(choice)}"
-        return text.format(c=choice, n=name), call, f"select {quoted} {_quote(choice)}"
-    if role in ("checkbox", "radio") and rng.random() < 0.5:
-        text = rng.choice(('check "{n}"', "tick {n}", 'check the {r} "{n}"')).format(n=name, r=role)
-        return text, f"check {quoted} {ref}", f"check {quoted}"
-    text = rng.choice(_CLICK).format(role=role, name=name)
-    return text, f"click {quoted} {ref}", f"click {quoted}"
+def _one(tasks: Tasks, skill: str) -> Step | None:
+    if skill == "table":
+        return reading(tasks)
+    return tasks.pick() if skill == "pick" else tasks.copy()
+
+
+def _many(tasks: Tasks, stop: bool) -> tuple[list[Step], int]:
+    """Several steps of one request, and how many of them are done."""
+    rng = tasks.rng
+    if stop and rng.random() < 0.4:
+        step = reading(tasks) if tasks.page.entries and rng.random() < 0.6 else tasks.pick()
+        acts = step is not None and step.call.startswith("click")
+        return ([step], 1) if step and acts else ([], 0)
+    met, unmet = tasks.several(
+        rng.choice((1, 1, 2, 2, 3) if stop else (0, 0, 1, 1, 2)),
+        0 if stop else rng.choice((1, 1, 2, 2)),
+    )
+    looked = reading(tasks) if tasks.page.entries and not stop and rng.random() < 0.5 else None
+    if looked and looked.ref in [s.ref for s in met]:
+        looked = None
+    steps = [*met, *([looked] if looked else unmet)]
+    submit = None if looked and not looked.past else tasks.submit()
+    if submit and rng.random() < 0.75 and submit.past not in [s.past for s in steps]:
+        steps.append(submit)
+    done = len(steps) if stop else len(met)
+    distinct = len({s.past for s in steps}) == len(steps) > 1  # else the history would not tell
+    return (steps, done) if distinct and (stop or done < len(steps)) else ([], 0)
+
+
+def _request(tasks: Tasks, steps: list[Step], at: int) -> Asked:
+    rng = tasks.rng
+    task = wording.join(rng, _clauses(tasks, steps))
+    done = tuple(f"{s.past} -> {r}" for s, r in zip(steps, _results(tasks, at), strict=False))
+    task = wording.polite(rng, task, tasks.page.text())
+    if at == len(steps):
+        return Asked(done, task, "finish", skill="stop")
+    due = steps[at]
+    several = len(steps) > 1 and due.skill != "table"
+    return Asked(done, task, due.call, due.said, "form" if several else due.skill)
+
+
+def _results(tasks: Tasks, count: int) -> list[str]:
+    """What came back: mostly ``ok``, at last what the page's status says, if it says something."""
+    rng, words = tasks.rng, tasks.words
+    told = [i.name for i in tasks.page.items if i.role == "status"]
+    earlier = [
+        f"{words.word()} {words.word()}" if rng.random() < 0.1 else "ok" for _ in range(count - 1)
+    ]
+    last = told[0] if told and rng.random() < 0.7 else "ok"
+    return [*earlier, last][:count]
+
+
+def _clauses(tasks: Tasks, steps: list[Step]) -> list[str]:
+    """The requests for the steps; what is of one kind is often asked for at once."""
+    rng = tasks.rng
+    found: list[str] = []
+    for act, group in groupby(steps, key=lambda s: s.past.split(" ", 1)[0]):
+        alike = list(group)
+        frames = {"check": wording.TICK_ALL, "fill": wording.FILL_ALL}.get(act)
+        if frames and len(alike) > 1 and all(s.brief for s in alike) and rng.random() < 0.6:
+            listed = ", ".join(s.brief for s in alike[:-1])
+            found.append(rng.choice(frames).format(l=f"{listed} and {alike[-1].brief}"))
+        else:
+            found += [s.text for s in alike]
+    return found

@@ -2,8 +2,8 @@
 
 A row is a prefix (tools, memories, page) and several queries that see the prefix and themselves
 only. Every query is one turn exactly as `instar.render` and the chat template write it; a test
-holds the two together. Three sorts of row: an office through its tools, an office through its
-pages, and plain pages with plain requests.
+holds the two together. Sorts of row: an office through its tools, an office through its pages,
+plain pages with plain requests, tools of all kinds, and episodes to be remembered.
 """
 
 from __future__ import annotations
@@ -11,225 +11,99 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from finetune.pocket.cases import SYSTEM, Case, draw_case, draw_memories, system_text
-from finetune.pocket.door import Move, Site, tool_call, walk
-from finetune.pocket.memories import Memory
-from finetune.pocket.office import Act, Goal, Office, Words, from_verb
-from finetune.pocket.pages import WEB_TOOLS, plain_row
-from finetune.pocket.words import digits
+from finetune.pocket.calls import call_row
+from finetune.pocket.cases import SYSTEM
+from finetune.pocket.office import Office, Words
+from finetune.pocket.office_rows import asked, listed, tools_row, web_row
+from finetune.pocket.pages import WEB_TOOLS, Asked, plain_row
+from finetune.pocket.query import Query, Row
+from finetune.pocket.reflections import REFLECT, reflect_row
 
-__all__ = ["Query", "Row", "draw_row"]
-
-
-@dataclass(frozen=True)
-class Query:
-    """One question on a prefix: what follows the prefix, the answer, and what it tests."""
-
-    body: str
-    answer: str
-    skill: str
+__all__ = ["Mixture", "draw_row"]
 
 
 @dataclass(frozen=True)
-class Row:
-    """A prefix and its queries."""
+class Mixture:
+    """What rows are made of; ``memory`` and ``recital`` are switched off to see what they are worth.
 
-    prefix: str
-    queries: tuple[Query, ...]
-
-
-def _answered(office: Office, act: Act, goal: Goal) -> str:
-    """What an office says when an act went well."""
-    rng = office.words.rng
-    record = goal.slots[(act.record or 1) - 1]
-    texts = (
-        "ok",
-        f"{goal.noun} {record} {act.tool.name}ed",
-        f"{act.tool.name} {record} done",
-        f"{goal.noun} {record} {act.tool.name}ped {office.words.word()}",
-        f"{goal.noun} {record}: {office.words.word()}",
-    )
-    return rng.choice(texts)
-
-
-def _ask(done: list[str], task: str) -> str:
-    lines = ["done:", *done] if done else []
-    return "\n".join([*lines, f"task: {task}"])
-
-
-def _reply(case: Case, at: int, call: str) -> str:
-    """A call, after the memory followed, recited from its verb on.
-
-    A lesson is recited whole, a workflow up to the step that is due: so that reciting is copying on
-    and on, and where to stop is seen from what is done.
+    Attributes:
+        memory: Whether there are memories to follow, or to leave aside.
+        recital: Whether an answer first says what it follows from: a memory, a refusal, a line.
+        simple: Whether all rows are of the first sort that is learnt: small pages and bare offices.
     """
-    if not case.memory:
-        return f"<|call|>{call}"
-    said = case.memory.removeprefix("task: ")
-    if case.steps:
-        last = len(case.steps) - 1
-        due = last if call == "finish" else at % last
-        said = said[: -len("; ".join(case.steps))] + "; ".join(case.steps[: due + 1])
-    return f"task: {from_verb(said)}<|call|>{call}"
+
+    memory: bool = True
+    recital: bool = True
+    simple: bool = False
 
 
-def _tool_query(office: Office, case: Case) -> Query:
-    rng = office.words.rng
-    slots = case.goal.slots
-    calls = [tool_call(a, slots) for a in case.plan]
-    answers = [_answered(office, a, case.goal) for a in case.plan]
-    at = rng.randint(0, len(calls))
-    done = [f"{c} -> {r}" for c, r in zip(calls[:at], answers[:at], strict=True)]
-    last = answers[at - 1] if at else f"{office.words.word()} {office.words.word()} {digits(rng)}"
-    if case.failed:
-        done.insert(0, f"{tool_call(case.failed, slots)} -> {case.error}")
-        last = last if at else case.error
-    call = calls[at] if at < len(calls) else "finish"
-    body = f"<|user|>{last}\n{_ask(done, case.goal.text)}"
-    return Query(body, _reply(case, at, call), f"tools/{case.skill}")
+_SHARES = {"tools": 0.38, "web": 0.28, "page": 0.22, "calls": 0.09, "reflect": 0.03}
+_SIMPLE = {"tools": 0.25, "page": 0.75}
 
 
-def _tools_row(office: Office, count: int) -> Row:
-    rng = office.words.rng
-    goals: dict[tuple[str, ...], Goal] = {}
-    memories = draw_memories(office, None, goals)
-    tools = [t.signature() for t in (*office.mains, *office.sides)]
-    if rng.random() < 0.5:
-        rng.shuffle(tools)
-    prefix = "<|tools|>" + "\n".join([*tools, "finish answer?"]) + system_text(memories)
-    queries = tuple(
-        _tool_query(office, draw_case(office, memories, goals, twice=True)) for _ in range(count)
+def _query(one: Asked) -> Query:
+    body = "\n" + asked(list(one.done), one.task)
+    return Query(body, f"{one.said}<|call|>{one.call}", one.skill)
+
+
+def _page_row(words: Words, count: int, mixture: Mixture) -> Row:
+    page, pairs = plain_row(words, count, mixture.simple)
+    head = f"{listed(*WEB_TOOLS)}<|system|>{SYSTEM}<|user|>{page}"
+    return Row(head, tuple(_query(a) for a in pairs))
+
+
+def _call_row(words: Words, count: int) -> Row:
+    tools, seen, pairs = call_row(words, count)
+    head = f"{listed(*tools, 'finish answer?')}<|system|>{SYSTEM}<|user|>{seen}"
+    queries = tuple(_query(a) for a in pairs)
+    if not seen:
+        queries = tuple(replace(q, body=q.body.removeprefix("\n")) for q in queries)
+    return Row(head, queries)
+
+
+def _reflect_row(words: Words, count: int) -> Row:
+    prefix, pairs = reflect_row(words, count)
+    head = f"<|system|>{REFLECT}<|user|>{prefix}"
+    return Row(head, tuple(Query(body, answer, "reflect") for body, answer in pairs))
+
+
+def _bare(row: Row) -> Row:
+    """The same answers without what is said before the call."""
+    queries = (
+        q if q.skill == "reflect" else replace(q, answer=q.answer[q.answer.index("<|call|>") :])
+        for q in row.queries
     )
-    return Row(prefix, queries)
+    return Row(row.prefix, tuple(queries))
 
 
-def _web_query(
-    office: Office, site: Site, case: Case, moves: list[Move], at: int, refs: dict[str, str]
-) -> Query | None:
-    slots = case.goal.slots
-    done = []
-    for move in moves[:at]:
-        said = _answered(office, move.last, case.goal) if move.last else "ok"
-        done.append(f"{move.call(slots)} -> {said}")
-    if case.failed:
-        first = site.moves(case.failed, case.goal.noun, slots[0])
-        opening = _opening(moves)
-        met = [f"{m.call(slots)} -> ok" for m in (*moves[:opening], *first[:-1])]
-        done = [*met, f"{first[-1].call(slots)} -> {case.error}", *done[opening:]]
-    if at == len(moves):
-        call = "finish"
-    else:
-        move = moves[at]
-        role = "textbox" if move.verb == "fill" else "button" if move.last else "link"
-        reference = refs.get(f"{role} {_named(move, slots)}")
-        if reference is None:
-            return None
-        call = move.call(slots, reference)
-    return Query("\n" + _ask(done, case.goal.text), _reply(case, at, call), f"web/{case.skill}")
-
-
-def _opening(moves: list[Move]) -> int:
-    """Number of moves until the first record is open."""
-    return next(i for i, m in enumerate(moves) if m.page[0] == "record")
-
-
-def _named(move: Move, slots: tuple[str, ...]) -> str:
-    return slots[move.name - 1] if isinstance(move.name, int) else str(move.name)
-
-
-def _page_of(case: Case, moves: list[Move], at: int) -> tuple[str, ...]:
-    if at < len(moves):
-        return moves[at].page
-    return ("record", case.goal.noun, case.goal.slots[case.goal.records[-1] - 1])
-
-
-def _web_row(office: Office, count: int) -> Row | None:
-    rng = office.words.rng
-    site = Site(office)
-    goals: dict[tuple[str, ...], Goal] = {}
-    memories = draw_memories(office, site, goals)
-    case = draw_case(office, memories, goals)
-    moves = walk(site, case.goal, case.plan)
-    opening = _opening(moves)
-    at = rng.randint(opening if case.failed else 0, len(moves))
-    page = _page_of(case, moves, at)
-    elements = site.elements(page, case.goal)
-    numbers = rng.sample(range(100), len(elements))
-    refs = {f"{e.role} {e.name}": f"e{n}" for e, n in zip(elements, numbers, strict=True)}
-    said = []
-    ended = moves[at - 1].last if at else None
-    if ended:
-        said = [f"status: {_answered(office, ended, case.goal)}"]
-    elif case.failed and at == opening:
-        said = [f"alert: {case.error}"]
-    title, *rest = site.heading(page)
-    listed = [e.line(f"e{n}") for e, n in zip(elements, numbers, strict=True)]
-    nav = len(office.nouns) if site.grouped else 0
-    lines = [title, *listed[:nav], *said, *rest, *listed[nav:]]
-    tools = "<|tools|>" + "\n".join(WEB_TOOLS)
-    prefix = f"{tools}{system_text(memories)}<|user|>" + "\n".join(lines)
-    queries = [_web_query(office, site, case, moves, at, refs)]
-    for _ in range(count - 1):
-        queries.append(_other(office, site, memories, goals, page, refs))
-    return Row(prefix, tuple(q for q in queries if q))
-
-
-def _other(
-    office: Office,
-    site: Site,
-    memories: list[Memory],
-    goals: dict[tuple[str, ...], Goal],
-    page: tuple[str, ...],
-    refs: dict[str, str],
-) -> Query | None:
-    """Another question that could be asked on the same page."""
-    rng = office.words.rng
-    case = draw_case(office, memories, goals)
-    if page == site.start and rng.random() < 0.5:
-        moves = walk(site, case.goal, case.plan)
-        return None if case.failed else _web_query(office, site, case, moves, 0, refs)
-    if page[0] != "home" and case.goal.noun != page[1]:
+def _row(words: Words, count: int, mixture: Mixture) -> Row | None:
+    shares = _SIMPLE if mixture.simple else _SHARES
+    sort = words.rng.choices(list(shares), list(shares.values()))[0]
+    if sort == "page":
+        return _page_row(words, count, mixture)
+    if sort == "calls":
+        return _call_row(words, count)
+    if sort == "reflect":
+        return _reflect_row(words, count)
+    office = Office.draw(words)
+    if not office.mains:
         return None
-    if page[0] == "list":
-        listed = [k.removeprefix("link ") for k in refs if " list" not in k]
-        case = _moved(case, rng.choice(listed))
-    if page[0] == "record":
-        case = _moved(case, page[2])
-    moves = walk(site, case.goal, case.plan)
-    fits = [i for i in range(len(moves) + 1) if _page_of(case, moves, i) == page]
-    fits = [i for i in fits if not case.failed or i >= _opening(moves)]
-    if not fits:
-        return None
-    return _web_query(office, site, case, moves, rng.choice(fits), refs)
+    if sort == "web":
+        return web_row(office, count, mixture.memory)
+    return tools_row(office, count, mixture.memory and not mixture.simple)
 
 
-def _moved(case: Case, record: str) -> Case:
-    """The same case on another first record."""
-    if record in case.goal.slots:
-        return case
-    text = case.goal.when
-    slots = (record, *case.goal.slots[1:])
-    for number, value in enumerate(slots, 1):
-        text = text.replace(f"${number}", value)
-    goal = case.goal
-    moved = Goal(text, goal.when, slots, goal.noun, goal.records, goal.habit, goal.key)
-    return replace(case, goal=moved)
-
-
-def draw_row(rng: random.Random, held_out: bool, count: int, pool: list[str] | None = None) -> Row:
+def draw_row(
+    rng: random.Random,
+    held_out: bool,
+    count: int,
+    pool: list[str] | None = None,
+    mixture: Mixture | None = None,
+) -> Row:
     """A row of a random sort with about ``count`` queries."""
     words = Words(rng, held_out, pool)
+    mixture = mixture or Mixture()
     while True:
-        roll = rng.random()
-        if roll < 0.14:
-            prefix, pairs = plain_row(words, count)
-            tools = "<|tools|>" + "\n".join(WEB_TOOLS)
-            head = f"{tools}<|system|>{SYSTEM}<|user|>{prefix}"
-            asked = (Query("\n" + _ask(d, t), f"<|call|>{a}", "page") for d, t, a in pairs)
-            return Row(head, tuple(asked))
-        office = Office.draw(words)
-        if not office.mains:
-            continue
-        row = _tools_row(office, count) if roll < 0.56 else _web_row(office, count)
+        row = _row(words, count, mixture)
         if row and row.queries:
-            return row
+            return row if mixture.recital else _bare(row)

@@ -1,6 +1,7 @@
 """Pocket's architecture and its structured start.
 
-Stock `Lfm2ForCausalLM`: short convolutions and attention in turn. The start holds no data but a
+Stock `Lfm2ForCausalLM`: short convolutions and attention in turn (or, to compare, a plain
+`LlamaForCausalLM` of the same size, which has nothing to wire). The start holds no data but a
 wiring: the convolutions put the last four tokens into four orthogonal subspaces of the residual,
 and the attention heads compare "the words before this one" with "the words before that one", so
 that looking up what followed the same words is there from the first step and only has to be
@@ -16,48 +17,91 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["build_model"]
+__all__ = ["FORMS", "build_model"]
+
+FORMS = ("lfm2", "llama")
 
 _GROUPS = 4
 _PATTERNS = (((0,), (1,)), ((1,), (2,)), ((0, 1), (1, 2)), ((0, 1, 2), (1, 2, 3)))
 """For each head: tokens back that the query reads, tokens back that the key reads."""
 
 
-def build_model(vocabulary: int, width: int = 192, layers: int = 6, seed: int = 0) -> Any:
-    """A fresh model with the structured start.
+def build_model(
+    vocabulary: int,
+    width: int = 192,
+    layers: int = 6,
+    seed: int = 0,
+    form: str = "lfm2",
+    wired: bool = True,
+) -> Any:
+    """A fresh model.
 
     Args:
         vocabulary: Number of tokens.
         width: Size of the residual; a multiple of 16.
-        layers: Even; convolution and attention alternate.
+        layers: Even; of LFM2's, convolution and attention alternate.
+        form: One of `FORMS`.
+        wired: Whether an LFM2 has the structured start.
     """
     import torch
-    from transformers import Lfm2Config, Lfm2ForCausalLM
 
-    config = Lfm2Config(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=2 * width,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=4096,
-        layer_types=["conv", "full_attention"] * (layers // 2),
-        conv_L_cache=_GROUPS,
-        conv_bias=True,
-        tie_word_embeddings=True,
-        pad_token_id=0,
-        eos_token_id=6,
-        bos_token_id=None,
-        block_auto_adjust_ff_dim=False,
-        rope_parameters={"rope_theta": 1e6, "rope_type": "default"},
+    model = (
+        _lfm2(vocabulary, width, layers) if form == "lfm2" else _llama(vocabulary, width, layers)
     )
-    model = Lfm2ForCausalLM(config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         _plain(model, generator)
-        _wire(model, width, generator)
+        if form == "lfm2":
+            _open_gates(model, width)
+        if form == "lfm2" and wired:
+            _wire(model, width, generator)
     return model
+
+
+def _sizes(vocabulary: int, width: int, layers: int) -> dict[str, Any]:
+    return {
+        "vocab_size": vocabulary,
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": True,
+        "pad_token_id": 0,
+        "eos_token_id": 6,
+        "bos_token_id": None,
+        "rope_parameters": {"rope_theta": 1e6, "rope_type": "default"},
+    }
+
+
+def _lfm2(vocabulary: int, width: int, layers: int) -> Any:
+    from transformers import Lfm2Config, Lfm2ForCausalLM
+
+    config = Lfm2Config(
+        **_sizes(vocabulary, width, layers),
+        layer_types=["conv", "full_attention"] * (layers // 2),
+        conv_L_cache=_GROUPS,
+        conv_bias=True,
+        block_auto_adjust_ff_dim=False,
+    )
+    return Lfm2ForCausalLM(config)
+
+
+def _llama(vocabulary: int, width: int, layers: int) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return LlamaForCausalLM(LlamaConfig(**_sizes(vocabulary, width, layers)))
+
+
+def _open_gates(model: Any, width: int) -> None:
+    """Gates of the convolutions near one, without which little gets through at first."""
+    for layer in model.model.layers:
+        if hasattr(layer, "conv"):
+            layer.conv.in_proj.bias.zero_()
+            layer.conv.in_proj.bias[: 2 * width] = 1.0
+            layer.conv.out_proj.bias.zero_()
+            layer.conv.conv.bias.zero_()
 
 
 def _orthogonal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
@@ -77,7 +121,7 @@ def _plain(model: Any, generator: torch.Generator) -> None:
             weight.copy_(torch.randn(weight.shape, generator=generator) * 0.05)
         elif weight.dim() == 2:
             scale = 1 / math.sqrt(weight.shape[1])
-            if name.split(".")[-2] in ("out_proj", "w2"):
+            if name.split(".")[-2] in ("out_proj", "o_proj", "w2", "down_proj"):
                 scale *= 0.5
             weight.copy_(torch.randn(weight.shape, generator=generator) * scale)
 
@@ -96,10 +140,6 @@ def _wire_convolution(conv: Any, width: int, generator: torch.Generator) -> list
     import torch
 
     group = width // _GROUPS
-    conv.in_proj.bias.zero_()
-    conv.in_proj.bias[: 2 * width] = 1.0
-    conv.out_proj.bias.zero_()
-    conv.conv.bias.zero_()
     conv.in_proj.weight[: 2 * width] *= 0.2
     value = _orthogonal(group, width, generator)
     conv.in_proj.weight[2 * width :].copy_(torch.cat([value] * _GROUPS))

@@ -3,8 +3,10 @@
 A short model copies by looking up what followed the same tokens before; that needs ``Save`` in
 ``button "Save" e7`` and in ``press Save`` to be the same tokens. So the mark that begins a word is
 written whether or not a blank stands before it, blanks beside punctuation belong to the
-punctuation, and the blank between two words is implied. Digits stand alone. References ``e0`` to
-``e99``, slots ``$1`` to ``$9`` and labels ``m1`` to ``m9`` are single tokens. Characters outside
+punctuation, and the blank between two words is implied. What stands between a name and the
+reference that follows it is one token, so that the name is the token before: looking that up is
+what a short model has to learn first. Digits stand alone. References ``e0`` to ``e99``, slots ``$1``
+to ``$9`` and labels ``m1`` to ``m9`` are single tokens. Characters outside
 ASCII fall back to bytes. Decoding restores the text, runs of blanks excepted.
 """
 
@@ -54,8 +56,74 @@ _STRUCTURE = """
 act with one call memory task done page alert status text row click fill select check press navigate
 back wait read finish element ref option checked key url seconds answer disabled selected options
 first instead last left out required needs missing and then to please now for the in into of named
-rejected locked refused failed ok field press enter
+rejected locked refused failed ok field press enter at once you possible if can could job kindly as
+by also do is so it its stopped escalated only when ahead wants use end ended yet must be rather
+system tools record code write memory title content success failure with what that labelled called
+should I says say want has have tap this push pick hit spinbutton from need off me my switch choose
+which tool comes here searchbox finished generic argument arguments whose tick where slider ticked
+dropdown type Click The What After Please Find Use Start Can Set Put Do Tell Give Enter Open Press
+Select Type Choose Write Show Look Go Check Insert
 """.split()
+
+_GAPS = (
+    *(' "', '" ', '" "', '"', '": "', '": ', '": ', '", "', '", ', '",', '"; ', '" = "', ' = "'),
+    *(
+        ": ",
+        ":",
+        "; ",
+        ", ",
+        ",",
+        ". ",
+        ".",
+        "? ",
+        "?",
+        "! ",
+        "!",
+        " -> ",
+        '" -> ',
+        " | ",
+        "-",
+        " - ",
+    ),
+    *(
+        '" - "',
+        " [",
+        "] -> ",
+        " (",
+        ") ",
+        ")",
+        '")',
+        '" (',
+        '("',
+        "@",
+        "_",
+        "/",
+        "'",
+        "' ",
+        " '",
+        "'s ",
+    ),
+    *(
+        " &",
+        " & ",
+        "%",
+        "% ",
+        " #",
+        "#",
+        "+",
+        " + ",
+        " = ",
+        "=",
+        "...",
+        ' "$',
+        '" $',
+        "<",
+        "</",
+        ">",
+    ),
+    *(', "', ': "', '; "', '."', '," ', ' -> "', '. "', '".', '" | ', ' | "'),
+)
+"""What stands between words: each is one token."""
 
 CHAT_TEMPLATE = """
 {%- if tools %}{{ '<|tools|>' }}
@@ -66,9 +134,15 @@ CHAT_TEMPLATE = """
 {%- for m in messages %}
 {%- if m.role == 'assistant' %}{{ '<|assistant|>' }}{% generation %}{{ m.content or '' }}
 {%- for c in m.tool_calls or [] %}{{ '<|call|>' + c.function.name }}
-{%- for v in c.function.arguments.values() %}{% set s = v if v is string else v | tojson %}
+{%- set call = namespace(order=[], left_out='') %}
+{%- for t in tools or [] %}{% if t.function.name == c.function.name %}
+{%- set call.order = t.function.parameters.properties | list %}{% endif %}{% endfor %}
+{%- for p in call.order or c.function.arguments %}
+{%- if p not in c.function.arguments %}{% set call.left_out = call.left_out + ' -' %}{% else %}
+{%- set v = c.function.arguments[p] %}{% set s = v if v is string else v | tojson %}
+{{- call.left_out }}{% set call.left_out = '' %}
 {%- if s[:1] == 'e' and s[1:].isdigit() and s | length <= 4 %}{{ ' ' + s }}
-{%- else %}{{ ' "' + s | replace('"', '\\\\"') | replace('\\n', ' ') + '"' }}{% endif %}
+{%- else %}{{ ' "' + s | replace('"', '\\\\"') | replace('\\n', ' ') + '"' }}{% endif %}{% endif %}
 {%- endfor %}{% endfor %}{{ '<|end|>' }}{% endgeneration %}
 {%- elif m.role == 'system' %}{{ '<|system|>' + m.content }}
 {%- else %}{{ '<|user|>' + m.content }}{% endif %}
@@ -117,7 +191,9 @@ def _with_whole_words(state: dict[str, Any]) -> dict[str, Any]:
     vocabulary: dict[str, int] = state["model"]["vocab"]
     whole = [f"{_MARK}e{i}" for i in range(100)] + [f"{_MARK}m{i}" for i in range(1, 10)]
     whole += [f"{blank}${_MARK}{i}" for i in range(1, 10) for blank in (" ", "")]
+    whole += [f"{_MARK}{i}" for i in range(10)]
     whole += [_MARK + w for w in dict.fromkeys([*_STRUCTURE, *ROLES, *COMMON])]
+    whole += _GAPS
     whole += [f"<0x{i:02X}>" for i in range(256)]
     for token in whole:
         vocabulary.setdefault(token, len(vocabulary))

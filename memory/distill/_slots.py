@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from instar.render import quote
+from instar.render import call_line, quote
 from instar.types import ToolCall, ToolSpec, Trajectory
 from memory.distill.base import calls
 from memory.embed import FUNCTION_WORDS
@@ -49,7 +49,7 @@ class Slots:
 
     def line(self, call: ToolCall, spec: ToolSpec | None) -> str:
         """A call as `instar.render.call_line` writes it, slots bare and volatile arguments out."""
-        return " ".join([call.name, *(self._argument(v) for v in lasting(call, spec).values())])
+        return call_line(call, spec, self._argument)
 
     def _argument(self, value: Any) -> str:
         text = plain_text(value)
