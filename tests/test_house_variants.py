@@ -193,7 +193,9 @@ async def test_false_advice_is_shown_and_following_it_is_counted(kind):
         blind = await replay(world, task, 0, naive(case.house, case.dials))
         right = await oracle(world, task, 0)
         assert (right.status, right.metrics["misled"]) == (Status.PASS, 0.0)
-        assert (believed.status, believed.metrics["misled"]) == (Status.FAIL, 1.0)
+        assert believed.metrics["misled"] == 1.0
+        # A code that nothing asks for does no harm.
+        assert believed.status == Status.FAIL or world.house.advice[task.family].kind == "code"
         assert blind.metrics["misled"] == 0.0
     untold = next(t for t in tasks if not t.params.get("advice"))
     assert "misled" not in (await oracle(world, untold, 0)).metrics
