@@ -7,15 +7,57 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from instar.errors import ModelFault
 from instar.types import Reply, Sampling, ToolSpec
 
-__all__ = ["Request", "Row", "babbles", "choose"]
+__all__ = ["Guide", "Mask", "Request", "Row", "babbles", "choose"]
+
+Mask: TypeAlias = NDArray[np.bool_]
+"""One entry a token."""
 
 _PERIOD = 32
 _REPEATED = 40
 _EVERY = 8
+
+
+class Guide:
+    """The way through an answer that has to follow a grammar.
+
+    Args:
+        matcher: An llguidance matcher at its start.
+        closers: Tokens that shorten the way to the end, the most wanted first.
+        reserve: Tokens that the way to the end may take.
+    """
+
+    def __init__(self, matcher: Any, closers: Sequence[Mask], reserve: int) -> None:
+        self._matcher, self._closers, self._reserve = matcher, closers, reserve
+        self._read = 0
+        self._closing = False
+
+    def allowed(self, new: Sequence[int], left: int) -> Mask:
+        """Which tokens may come next.
+
+        Args:
+            new: The answer so far.
+            left: Tokens that it may still have.
+        """
+        self._matcher.consume_tokens(list(new[self._read :]))
+        self._read = len(new)
+        if self._matcher.is_error():
+            raise ModelFault(f"The grammar of calls failed: {self._matcher.get_error()}")
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        mask = np.unpackbits(bits, count=len(self._closers[0]), bitorder="little").view(np.bool_)
+        self._closing = self._closing or left <= self._reserve or babbles(new)
+        if self._closing:
+            for closer in self._closers:
+                if (mask & closer).any():
+                    return mask & closer
+        return mask
 
 
 @dataclass
@@ -27,6 +69,7 @@ class Request:
     sampling: Sampling
     adapter: Path | None
     answer: asyncio.Future[Reply]
+    guide: Guide | None = None
 
 
 @dataclass
@@ -45,20 +88,26 @@ class Row:
             self.new[-1] in stops
             or len(self.new) >= self.most
             or self.request.answer.done()
-            or babbles(self.new)
+            or (self.request.guide is None and babbles(self.new))
         )
 
 
 def choose(rows: Sequence[Row], logits: Any) -> list[int]:
     """The next token of each row: the likeliest, or one drawn with the row's own noise.
 
-    The largest of logits plus Gumbel noise is a sample of their softmax.
+    The largest of logits plus Gumbel noise is a sample of their softmax. Where an answer has to
+    follow a grammar, only what it allows is there to choose from.
 
     Args:
-        logits: ``[rows, vocabulary]``.
+        logits: ``[rows, vocabulary]``; what is not allowed is ruled out in place.
     """
     import torch
 
+    for i, row in enumerate(rows):
+        if row.request.guide is not None:
+            allowed = row.request.guide.allowed(row.new, row.most - len(row.new))
+            ruled_out = torch.from_numpy(~allowed).to(logits.device)
+            logits[i].masked_fill_(ruled_out, float("-inf"))
     best: list[int] = logits.argmax(-1).tolist()
     for i, row in enumerate(rows):
         sampling = row.request.sampling

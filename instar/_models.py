@@ -99,7 +99,7 @@ class Models:
                 from instar.llm_local import LocalEngine
             except ModuleNotFoundError as error:
                 raise MissingExtra(str(error.name), "pip install 'instar[local]'") from error
-            self._engine = LocalEngine(folder, self.device)
+            self._engine = LocalEngine(folder, self.device, self.settings.constrained)
         return self._engine
 
     @property

@@ -49,6 +49,7 @@ class Model(Section):
     max_tokens: PositiveInt = 160
     timeout: PositiveFloat = 120.0
     device: str = "auto"
+    constrained: bool = False
 
 
 class Agent(Section):
@@ -261,8 +262,7 @@ def _value(text: str) -> Any:
 def _check_keys(layer: _Layer) -> None:
     known = keys()
     for key in layer.values:
-        free = key.split(".")[0] == _FREE and key.count(".") >= 2
-        if key not in known and not free:
+        if key not in known and not (key.startswith(f"{_FREE}.") and key.count(".") >= 2):
             raise ConfigError(f"Unknown setting {key!r} in {layer.source}.{_suggest(key, known)}")
 
 

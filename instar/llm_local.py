@@ -20,6 +20,7 @@ from typing import Any
 
 from instar._batching import ROWS, Batch
 from instar._decoding import Request, Row
+from instar._grammar import Guides
 from instar._prefixes import Prefixes
 from instar._toolparse import parse_reply
 from instar.errors import MissingExtra, ModelFault, UserError
@@ -41,11 +42,16 @@ class LocalEngine:
     Args:
         folder: A transformers model folder or hub id.
         device: ``cpu``, ``cuda``...; the default is CUDA where there is one.
+        constrained: Whether an answer to a question with tools has to be a call of them.
     """
 
-    def __init__(self, folder: Path | str, device: str | None = None) -> None:
+    def __init__(
+        self, folder: Path | str, device: str | None = None, constrained: bool = False
+    ) -> None:
         self.folder = folder
         self._device = device
+        self._constrained = constrained
+        self._guides: Guides | None = None
         self._pending: list[Request] = []
         self._worker: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="local-model")
@@ -66,7 +72,7 @@ class LocalEngine:
         if self._worker:
             await asyncio.gather(self._worker, return_exceptions=True)
         self._thread.shutdown(wait=True)
-        self._model = self._tokenizer = None
+        self._model = self._tokenizer = self._guides = None
         self._merged.clear()
         self._batches.clear()
         self._prefixes.clear()
@@ -84,7 +90,8 @@ class LocalEngine:
             await loop.run_in_executor(self._thread, self._load)
         ids = self._tokenizer(self._render(messages, tools), add_special_tokens=False)["input_ids"]
         self._check_length(len(ids))
-        request = Request(ids, tuple(tools), sampling, adapter, loop.create_future())
+        guide = self._guides.start(tools) if self._guides and tools else None
+        request = Request(ids, tuple(tools), sampling, adapter, loop.create_future(), guide)
         self._pending.append(request)
         if self._worker is None or self._worker.done():
             self._worker = loop.create_task(self._serve())
@@ -155,6 +162,9 @@ class LocalEngine:
         self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
+        if self._constrained:
+            width = model.config.get_text_config(decoder=True).vocab_size
+            self._guides = Guides(self._tokenizer, width, _stops(model))
         self._model = model.to(device).eval()
 
     def _render(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> str:
@@ -195,7 +205,7 @@ class LocalEngine:
             if len(self._prefixes) > _REMEMBERED:
                 del self._prefixes[next(iter(self._prefixes))]
             pad = self._tokenizer.pad_token_id
-            batch = Batch(model, self._stops(), pad, self._limit(), known)
+            batch = Batch(model, _stops(self._model), pad, self._limit(), known)
             self._batches[adapter] = batch
         with context:
             batch.admit(asked)
@@ -207,10 +217,6 @@ class LocalEngine:
             del self._batches[adapter]
         return [(row.request, self._reply(row)) for row in ended]
 
-    def _stops(self) -> list[int]:
-        ends = self._model.generation_config.eos_token_id
-        return list(ends) if isinstance(ends, list) else [ends]
-
     def _limit(self) -> int | None:
         return getattr(self._model.config, "max_position_embeddings", None)
 
@@ -220,7 +226,7 @@ class LocalEngine:
             raise ModelFault(f"The prompt has {tokens} tokens; the model takes fewer than {limit}.")
 
     def _reply(self, row: Row) -> Reply:
-        stopped = row.new[-1] in self._stops()
+        stopped = row.new[-1] in _stops(self._model)
         text = self._tokenizer.decode(row.new[: -1 if stopped else None], skip_special_tokens=False)
         content, calls = parse_reply(text, row.request.tools)
         prompt, completion = len(row.request.ids), len(row.new)
@@ -233,6 +239,11 @@ class LocalEngine:
             finish="stop" if stopped else "length",
             seconds=time.monotonic() - row.begun,
         )
+
+
+def _stops(model: Any) -> list[int]:
+    ends = model.generation_config.eos_token_id
+    return list(ends) if isinstance(ends, list) else [ends]
 
 
 def _with_adapter(model: Any, adapter: Path, name: str) -> Any:

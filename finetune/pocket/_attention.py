@@ -9,79 +9,90 @@ as usual, which is what an exam asks for.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from transformers import AttentionInterface
+if TYPE_CHECKING:
+    from torch import Tensor
 
-__all__ = ["NAME"]
+__all__ = ["attention_in_blocks"]
 
-NAME = "pocket_blocks"
+_NAME = "pocket_blocks"
 _BLOCK = 176
 _HIGHEST = 80.0
 
 
-class _Blocks(torch.autograd.Function):
-    """Softmax attention over (rows, heads, length, size) in bfloat16."""
+def attention_in_blocks() -> str:
+    """Make it known to transformers, and give the name by which a model asks for it."""
+    import torch
+    from transformers import AttentionInterface
 
-    @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, seen: Tensor, scale: float
-    ) -> Tensor:
-        numerators, totals, outs = [], [], []
-        for begin, end in _spans(query.shape[2]):
-            scores = query[:, :, begin:end] @ key[:, :, :end].mT
-            raised = (scores.float() * scale).clamp(max=_HIGHEST).exp()
-            weights = torch.where(seen[:, None, begin:end, :end], raised, 0.0).bfloat16()
-            numerators.append(weights)
-            totals.append(weights.float().sum(-1, keepdim=True))
-            outs.append(((weights @ value[:, :, :end]) / totals[-1]).bfloat16())
-        out = torch.cat(outs, 2)
-        ctx.scale = scale
-        ctx.save_for_backward(query, key, value, out, torch.cat(totals, 2), *numerators)
-        return out
+    blocks, plain = _blocks(), torch.nn.functional.scaled_dot_product_attention
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, out, totals, *numerators = ctx.saved_tensors
-        length = query.shape[2]
-        shared = gradients[0] / totals
-        inner = (shared * out).sum(-1, keepdim=True)
-        shared = shared.bfloat16()
-        to_query, to_key, to_value = [], [], []
-        for (begin, end), weights in zip(_spans(length), numerators, strict=True):
-            part = shared[:, :, begin:end]
-            slope = part @ value[:, :, :end].mT
-            slope = (weights * (slope.float() - inner[:, :, begin:end]) * ctx.scale).bfloat16()
-            to_query.append(slope @ key[:, :, :end])
-            to_key.append(slope.mT @ query[:, :, begin:end])
-            to_value.append(weights.mT @ part)
-        return torch.cat(to_query, 2), _sum(to_key), _sum(to_value), None, None
+    def attend(
+        module: Any, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, **rest: Any
+    ) -> tuple[Tensor, None]:
+        if seen is None:
+            return plain(query, key, value, is_causal=True).transpose(1, 2), None
+        parts = (query.bfloat16(), key.bfloat16(), value.bfloat16())
+        out: Tensor = blocks.apply(*parts, seen, rest["scaling"])
+        return out.transpose(1, 2), None
+
+    AttentionInterface.register(_NAME, attend)
+    return _NAME
+
+
+def _blocks() -> Any:
+    """Softmax attention over (rows, heads, length, size) in bfloat16, as a differentiable function."""
+    import torch
+
+    class Blocks(torch.autograd.Function):
+        @staticmethod
+        def forward(
+            ctx: Any, query: Tensor, key: Tensor, value: Tensor, seen: Tensor, scale: float
+        ) -> Tensor:
+            numerators, totals, outs = [], [], []
+            for begin, end in _spans(query.shape[2]):
+                scores = query[:, :, begin:end] @ key[:, :, :end].mT
+                raised = (scores.float() * scale).clamp(max=_HIGHEST).exp()
+                weights = torch.where(seen[:, None, begin:end, :end], raised, 0.0).bfloat16()
+                numerators.append(weights)
+                totals.append(weights.float().sum(-1, keepdim=True))
+                outs.append(((weights @ value[:, :, :end]) / totals[-1]).bfloat16())
+            out = torch.cat(outs, 2)
+            ctx.scale = scale
+            ctx.save_for_backward(query, key, value, out, torch.cat(totals, 2), *numerators)
+            return out
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+            query, key, value, out, totals, *numerators = ctx.saved_tensors
+            shared = gradients[0] / totals
+            inner = (shared * out).sum(-1, keepdim=True)
+            shared = shared.bfloat16()
+            to_query, to_key, to_value = [], [], []
+            for (begin, end), weights in zip(_spans(query.shape[2]), numerators, strict=True):
+                part = shared[:, :, begin:end]
+                slope = part @ value[:, :, :end].mT
+                slope = (weights * (slope.float() - inner[:, :, begin:end]) * ctx.scale).bfloat16()
+                to_query.append(slope @ key[:, :, :end])
+                to_key.append(slope.mT @ query[:, :, begin:end])
+                to_value.append(weights.mT @ part)
+            return torch.cat(to_query, 2), _sum(to_key), _sum(to_value), None, None
+
+    return Blocks
 
 
 def _spans(length: int) -> list[tuple[int, int]]:
+    """Begin and end of each block."""
     return [(begin, min(begin + _BLOCK, length)) for begin in range(0, length, _BLOCK)]
 
 
 def _sum(parts: list[Tensor]) -> Tensor:
     """Sum of parts that begin at the same key and end at the end of their block."""
+    import torch
+
     pieces = []
     for begin, end in _spans(parts[-1].shape[2]):
         met = [part[:, :, begin:end].float() for part in parts if part.shape[2] >= end]
         pieces.append(sum(met[1:], met[0]).bfloat16())
     return torch.cat(pieces, 2)
-
-
-def _attend(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, **rest: Any
-) -> tuple[Tensor, None]:
-    if seen is None:
-        plain = torch.nn.functional.scaled_dot_product_attention
-        return plain(query, key, value, is_causal=True).transpose(1, 2), None
-    parts = (query.bfloat16(), key.bfloat16(), value.bfloat16())
-    out = _Blocks.apply(*parts, seen, rest["scaling"])
-    return out.transpose(1, 2), None
-
-
-AttentionInterface.register(NAME, _attend)

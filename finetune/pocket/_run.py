@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune._convolution import shift_convolutions
+from finetune.pocket._attention import attention_in_blocks
 from finetune.pocket.batches import Batch, Stream
 from finetune.pocket.muon import Muon
 from finetune.pocket.rows import Mixture
@@ -177,12 +178,10 @@ def _weighty(recipe: Recipe) -> dict[str, Any]:
 
 
 def _model(recipe: Recipe, tokens: int) -> Any:
-    from finetune.pocket._attention import NAME
-
     vocabulary = -(-tokens // 64) * 64
     wired = "start" not in recipe.without
     model = build_model(vocabulary, recipe.width, recipe.layers, recipe.seed, recipe.form, wired)
-    model.set_attn_implementation(NAME)
+    model.set_attn_implementation(attention_in_blocks())
     return model
 
 

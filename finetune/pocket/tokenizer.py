@@ -16,10 +16,14 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.pocket.words import COMMON, ROLES, pseudo_word
+from instar._toolparse import parse_reply
+from instar.types import ToolSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -140,7 +144,7 @@ CHAT_TEMPLATE = """
 {%- for p in call.order or c.function.arguments %}
 {%- if p not in c.function.arguments %}{% set call.left_out = call.left_out + ' -' %}{% else %}
 {%- set v = c.function.arguments[p] %}{% set s = v if v is string else v | tojson %}
-{{- call.left_out }}{% set call.left_out = '' %}
+{{- call.left_out }}{% set call.left_out = '' %}{%- if not call.order %}{{ ' ' + p }}{% endif %}
 {%- if s[:1] == 'e' and s[1:].isdigit() and s | length <= 4 %}{{ ' ' + s }}
 {%- else %}{{ ' "' + s | replace('"', '\\\\"') | replace('\\n', ' ') + '"' }}{% endif %}{% endif %}
 {%- endfor %}{% endfor %}{{ '<|end|>' }}{% endgeneration %}
@@ -149,6 +153,24 @@ CHAT_TEMPLATE = """
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}
 """.strip()
+
+RESPONSE_TEMPLATE: dict[str, Any] = {
+    "defaults": {"role": "assistant", "content": ""},
+    "start_anchor": ASSISTANT,
+    "fields": {
+        "tool_calls": {
+            "open_pattern": r"<\|call\|>(?P<name>[^\s<]+)",
+            "close_pattern": r"(?=<\|call\|>)|<\|end\|>",
+            "repeats": True,
+            "transform": {
+                "type": "function",
+                "function": {"name": "{name}", "arguments": {"values": "{content}"}},
+            },
+        },
+        "content": {"close": END},
+    },
+}
+"""How transformers reads an answer. Which argument a position is, only the tools tell: see `_read`."""
 
 
 def _corpus(rng: random.Random) -> list[str]:
@@ -218,15 +240,17 @@ def build_tokenizer(seed: int = 1) -> PreTrainedTokenizerFast:
     raw = Tokenizer.from_str(json.dumps(state))
     if raw.get_vocab_size() > VOCABULARY:
         raise ValueError(f"{raw.get_vocab_size()} tokens do not fit into {VOCABULARY}")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=raw,
-        pad_token=PAD,
-        eos_token=END,
-        additional_special_tokens=[t for t in SPECIAL if t not in (PAD, END)],
-        chat_template=CHAT_TEMPLATE,
-        model_max_length=2048,
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
+    return _reading(
+        PreTrainedTokenizerFast(
+            tokenizer_object=raw,
+            pad_token=PAD,
+            eos_token=END,
+            additional_special_tokens=[t for t in SPECIAL if t not in (PAD, END)],
+            chat_template=CHAT_TEMPLATE,
+            model_max_length=2048,
+            padding_side="left",
+            clean_up_tokenization_spaces=False,
+        )
     )
 
 
@@ -234,4 +258,33 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Load a saved tokenizer."""
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast.from_pretrained(folder)
+    return _reading(PreTrainedTokenizerFast.from_pretrained(folder))
+
+
+def _reading(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """The tokenizer with what TRL asks for to read its calls with the tools at hand."""
+    tokenizer.response_template = RESPONSE_TEMPLATE
+    tokenizer.parse_response = partial(_read, tokenizer)
+    return tokenizer
+
+
+def _read(
+    tokenizer: Any,
+    response: str | Sequence[int],
+    schema: object = None,
+    *,
+    prefix: object = None,
+    tools: Sequence[dict[str, Any] | Callable[..., Any]] | None = None,
+) -> dict[str, Any]:
+    """One answer as a message; positions take their names from the tools."""
+    from transformers.utils import get_json_schema
+
+    schemas = [get_json_schema(t) if callable(t) else t for t in tools or ()]
+    functions = [s.get("function", s) for s in schemas]
+    specs = [ToolSpec(name=f["name"], parameters=f["parameters"]) for f in functions]
+    text = response if isinstance(response, str) else tokenizer.decode(response)
+    content, calls = parse_reply(text, specs)
+    made = [
+        {"type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls
+    ]
+    return {"role": "assistant", "content": content} | ({"tool_calls": made} if made else {})
