@@ -3,7 +3,8 @@
 For "method A against method B" the unit is the whole run with its seed, not the task: tasks of one
 run share a house, a bank and an adapter. So each cell of the grid is a workspace of its own, one for
 a setting and a seed; differences are paired by seed, with a t interval over the runs. A cell is
-resumed at its stage, and one that is finished is read.
+resumed at its stage, and one that is finished is read. What a grid measures of its cells besides,
+such as placebos, is run in their workspaces when they are finished.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from typing import Any
 from pydantic import Field, JsonValue, ValidationError
 
 from benchmarks.runner import write_json
-from instar._methods import require
+from instar._measure import Measure
+from instar._measuring import measured
+from instar._methods import build, require
 from instar._models import Models
+from instar._over_runs import Cell, figures, over_runs, paired_over_runs
 from instar.compose import Workspace
 from instar.config import Config, load_config
 from instar.errors import UnknownName, UserError
 from instar.evolve import evolve
 from instar.progress import Progress
-from instar.stats import holm, mean_interval, paired
+from instar.stats import holm
 from instar.types import Record
 
-__all__ = ["Grid", "ablate", "read_grid"]
+__all__ = ["Grid", "ablate", "configs", "read_grid"]
 
 _FULLEST = ("both", "memory", "adapter", "base")
 _REPORT = "run1/report"
@@ -46,6 +50,17 @@ seeds = [0, 1, 2]
 
 [configs.sec]
 "curriculum.select" = "sec"
+
+# What to measure of each finished evolution; with this, one configuration is enough.
+[measure.arms]
+arms = ["base", "memory", "adapter", "both", "placebo_memory"]
+n = 100
+
+[measure.by_generation]
+generation = "all"
+arms = ["both"]
+n = 60
+"practise.web_share" = 0
 """
 """A grid that compares two selectors; the first configuration is what others are compared with."""
 
@@ -59,6 +74,7 @@ class Grid(Record):
         base: Settings by dotted key that all cells share.
         configs: Settings of each named configuration.
         vary: Values by dotted key; every combination is a configuration.
+        measure: What is measured of each finished run, by name.
     """
 
     preset: str = "pocket"
@@ -67,6 +83,7 @@ class Grid(Record):
     base: dict[str, JsonValue] = Field(default_factory=dict)
     configs: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     vary: dict[str, list[JsonValue]] = Field(default_factory=dict)
+    measure: dict[str, Measure] = Field(default_factory=dict)
 
     def named(self) -> dict[str, dict[str, JsonValue]]:
         """Settings of every configuration by its name."""
@@ -92,38 +109,66 @@ def read_grid(path: Path) -> Grid:
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is no TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise UnknownName("key of a grid", where, list(Grid.model_fields)) from error
-        raise UserError(f"{path}: {where}: {first['msg']}, not {first['input']!r}") from error
-    if len(grid.named()) < 2:
-        raise UserError(
-            f"{path} has fewer than two configurations. To see an example: instar ablate"
-        )
+        raise _misfit(path, error.errors()[0]) from error
+    if len(grid.named()) < (1 if grid.measure else 2):
+        few = "no configuration" if grid.measure else "fewer than two configurations"
+        raise UserError(f"{path} has {few}. To see an example: instar ablate")
     return grid
+
+
+def _misfit(path: Path, first: Mapping[str, Any]) -> UserError:
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return UserError(f"{path}: {where}: {first['msg']}, not {first['input']!r}")
+    if first["loc"][0] == "measure":
+        hint = 'Settings are quoted, as in "practise.web_share" = 0.'
+        return UnknownName("key of a measure", where, list(Measure.model_fields), hint)
+    return UnknownName("key of a grid", where, list(Grid.model_fields))
 
 
 async def ablate(grid: Grid, folder: Path, progress: Progress) -> dict[str, Any]:
     """Run what is missing of a grid; returns the table, which is also written into the folder.
 
     Raises:
-        ConfigError: A setting of a configuration does not exist or does not fit.
-        UserError: The folder holds another grid.
+        UserError: A setting does not exist or does not fit, or the folder holds another grid.
     """
-    cells = {
-        (name, seed): _config(grid, name, settings, folder / name / str(seed), seed)
-        for name, settings in grid.named().items()
-        for seed in grid.seeds
-    }
+    cells = configs(grid, folder)
     _claim(grid, folder)
     found: dict[tuple[str, int], dict[str, Any]] = {}
-    for number, ((name, seed), config) in enumerate(cells.items(), 1):
+    seen: dict[tuple[str, int], dict[str, Cell]] = {}
+    for number, ((name, seed), (config, others)) in enumerate(cells.items(), 1):
         progress.say(f"Cell {number} of {len(cells)}: {name}, seed {seed}")
         found[name, seed] = await _cell(config, grid.generations, progress)
+        seen[name, seed] = {}
+        for what, other in others.items():
+            progress.say(f"Measuring {what}")
+            wanted = grid.measure[what]
+            seen[name, seed][what] = await measured(other, wanted, grid.generations, progress)
     table = _table(grid, found)
+    if grid.measure:
+        table["measures"] = _measures(grid, seen)
     write_json(folder / "ablation.json", table)
     return table
+
+
+def configs(grid: Grid, folder: Path) -> dict[tuple[str, int], tuple[Config, dict[str, Config]]]:
+    """Settings of each cell, and those that each of its measurements is made with.
+
+    Raises:
+        UserError: One does not exist or does not fit, or names what does not exist.
+    """
+    found = {}
+    for name, settings in grid.named().items():
+        for seed in grid.seeds:
+            place = folder / name / str(seed)
+            others = {
+                what: _config(
+                    grid, f"{name}, measure {what}", settings | m.overrides(), place, seed
+                )
+                for what, m in grid.measure.items()
+            }
+            found[name, seed] = (_config(grid, name, settings, place, seed), others)
+    return found
 
 
 def _config(
@@ -134,6 +179,7 @@ def _config(
     try:
         config = load_config(None, [f"{k}={_toml(v)}" for k, v in {**settings, **fixed}.items()])
         require(config)
+        build("benchmarks.worlds", config.world.name, config)
         Models(config.model).require()
     except UserError as error:
         raise UserError(f"Configuration {name}: {str(error).replace(' in -o', '')}") from error
@@ -146,10 +192,10 @@ def _toml(value: JsonValue) -> str:
 
 
 def _claim(grid: Grid, folder: Path) -> None:
-    """The folder belongs to one grid; more seeds are no other grid."""
+    """The folder belongs to one grid; more seeds or measurements are no other grid."""
     path = folder / "grid.json"
     folder.mkdir(parents=True, exist_ok=True)
-    ours = grid.model_dump(mode="json", exclude={"seeds"})
+    ours = grid.model_dump(mode="json", exclude={"seeds", "measure"})
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != ours:
         raise UserError(f"{folder} holds another grid. Choose another folder: --out DIR")
     write_json(path, ours)
@@ -193,30 +239,27 @@ def _table(grid: Grid, found: Mapping[tuple[str, int], dict[str, Any]]) -> dict[
 
 
 def _row(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    values = [c["success"] for c in cells]
-    known = [v for v in values if v is not None]
-    interval = mean_interval(values)
     gains = [c["gain"] for c in cells if c["gain"] is not None]
-    return {
-        "success": sum(known) / len(known) if known else None,
-        "interval": list(interval) if interval else None,
-        "gain": sum(gains) / len(gains) if gains else None,
-        "runs": values,
-    }
+    gain = sum(gains) / len(gains) if gains else None
+    return over_runs([c["success"] for c in cells]) | {"gain": gain}
 
 
 def _paired(
     grid: Grid, found: Mapping[tuple[str, int], dict[str, Any]], a: str, b: str
 ) -> dict[str, Any] | None:
     one, other = ([found[name, seed]["success"] for seed in grid.seeds] for name in (a, b))
-    result = paired(one, other, clusters=list(grid.seeds))
-    if result is None:
-        return None
+    result = paired_over_runs(one, other, grid.seeds)
+    return None if result is None else {"a": a, "b": b, **result}
+
+
+def _measures(grid: Grid, seen: Mapping[tuple[str, int], Mapping[str, Cell]]) -> dict[str, Any]:
+    """Figures of each measurement, of each configuration."""
     return {
-        "a": a,
-        "b": b,
-        "difference": result.difference,
-        "interval": list(result.interval) if result.interval else None,
-        "p": result.p,
-        "n": result.n,
+        what: {
+            name: figures(
+                wanted, grid.generations, grid.seeds, [seen[name, s][what] for s in grid.seeds]
+            )
+            for name in grid.named()
+        }
+        for what, wanted in grid.measure.items()
     }

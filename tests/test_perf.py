@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from benchmarks.perf import miniwob, serving
+from benchmarks.perf import lora, miniwob, qwen_shaped, serving
+from finetune.curate.base import RowSet
+from instar._toolparse import parse_reply
+from instar.cli import app
 from instar.errors import EpisodeFault
 
 # A rival's interpreter that ignores the script it is given and answers at once.
@@ -135,3 +139,73 @@ async def test_rivals_give_the_same_answers() -> None:
     found = await serving.measure(episodes=1, at_once=2, rounds=1)
     assert found["requests"] >= 1
     assert found["same_as_one_by_one"] == found["same_as_padded"] == 1
+
+
+@pytest.fixture(scope="module")
+def shaped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = {kind: tmp_path_factory.mktemp(kind) for kind in qwen_shaped.KINDS}
+    for kind, folder in made.items():
+        assert qwen_shaped.make(folder, kind) > 10_000
+    return made
+
+
+@pytest.mark.parametrize("kind", qwen_shaped.KINDS)
+def test_a_shaped_folder_writes_calls_that_are_read_again(
+    shaped: dict[str, Path], kind: str
+) -> None:
+    from transformers import AutoConfig, AutoTokenizer
+
+    assert AutoConfig.from_pretrained(shaped[kind]).model_type == kind
+    tokenizer = AutoTokenizer.from_pretrained(shaped[kind])
+    row = lora.draw(shaped[kind], 1, 512).rows[0]
+    begun = tokenizer.apply_chat_template(
+        row["prompt"], tools=row["tools"], add_generation_prompt=True, tokenize=False
+    )
+    whole = tokenizer.apply_chat_template(
+        row["prompt"] + row["completion"], tools=row["tools"], tokenize=False
+    )
+    assert whole.startswith(begun) and begun.count('"type": "function"') == 2
+    assert tokenizer.decode(tokenizer(whole)["input_ids"]) == whole
+    (wanted,) = row["completion"][0]["tool_calls"]
+    _, (call,) = parse_reply(whole[len(begun) :].strip(), ())
+    assert {"name": call.name, "arguments": call.arguments} == wanted["function"]
+
+
+def test_an_evolution_runs_through_with_a_shaped_folder(
+    shaped: dict[str, Path], tmp_path: Path
+) -> None:
+    few = ["practise.tasks=4", "gate.tasks=4", "report.tasks=4", "practise.web_share=0"]
+    few += ["agent.max_steps=2", "model.max_tokens=12"]
+    options = [part for setting in few for part in ("-o", setting)]
+    folder = ["--workspace", str(tmp_path / "w"), "--model", f"local/{shaped['qwen3']}"]
+    told = CliRunner().invoke(app, ["evolve", "--generations", "1", "--json", *folder, *options])
+    assert told.exit_code == 0, told.output
+    found = json.loads(told.stdout.splitlines()[-1])
+    base = found["summary"]["arms"]["base"]
+    assert base["n"] == 4 and base["unknown"] == 0 and base["calls"] >= 1
+
+
+def test_trainings_take_turns_after_a_short_one(shaped: dict[str, Path]) -> None:
+    trained: list[tuple[str, int]] = []
+
+    def trainer(name: str, seconds: list[float]) -> lora.Train:
+        def train(setup: lora.Setup, rows: RowSet, out: Path) -> lora.Trained:
+            trained.append((name, len(rows.rows)))
+            return lora.Trained(seconds.pop(0), 0.5, 3, 0.1, 10, None)
+
+        return train
+
+    trainers = {"ours": trainer("ours", [9.0, 1.0, 2.0]), "plain": trainer("plain", [9, 4.0, 4.0])}
+    found = lora.measure(lora.Setup(shaped["qwen2"]), 12, 2, trainers)
+    turns = [("plain", 8), ("ours", 8), ("ours", 12), ("plain", 12), ("plain", 12), ("ours", 12)]
+    assert trained == turns
+    assert found["plain/ours"] == 3 and found["ours"]["seconds"] == 1.5 and found["base_unchanged"]
+
+
+def test_both_train_the_same_adapter(shaped: dict[str, Path]) -> None:
+    setup = lora.Setup(shaped["qwen2"], precision="fp32", batch=2)
+    found = lora.measure(setup, count=4, rounds=1)
+    ours, plain = found["ours"], found["plain"]
+    assert found["base_unchanged"] and found["plain/ours"] > 0
+    assert ours["size"] == plain["size"] > 1_000 and ours["steps"] == plain["steps"] == 2
+    assert ours["loss"] == pytest.approx(plain["loss"], abs=0.2)
