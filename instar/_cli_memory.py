@@ -1,4 +1,4 @@
-"""``instar memory``: list, search, show."""
+"""``instar memory``: list, search, show; export and import stand in `instar._cli_exchange`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from instar import _cli_exchange
 from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, table
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _Generation = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
+    _cli_exchange.register(memory)
     app.add_typer(memory, name="memory")
 
 

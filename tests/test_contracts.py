@@ -1,5 +1,6 @@
 """Every method that `instar.plugins` finds keeps the contract of its kind, and the suite would notice."""
 
+import contract_exchange as exchange
 import contract_wrong as wrong
 import contract_wrong_live as wrong_live
 import pytest
@@ -27,6 +28,8 @@ async def check(kind, cls, folder, base=plain_base):
         check_proposer(cls)
     elif kind == "memory.distill":
         check_distiller(cls, folder / "bank")
+    elif kind == "memory.exchange":
+        exchange.check_format(cls, folder)
     elif kind == "finetune.curate":
         check_curator(cls)
     elif kind == "finetune.train":
@@ -47,6 +50,7 @@ RIGHT = {
     "curriculum.select": wrong.RightSelector,
     "curriculum.propose": wrong.RightProposer,
     "memory.distill": wrong.RightDistiller,
+    "memory.exchange": exchange.RightFormat,
     "finetune.curate": wrong.RightCurator,
     "finetune.train": wrong_live.RightTrainer,
     "agent.scale": wrong_live.RightScaler,
@@ -69,6 +73,11 @@ WRONG = [
     ("memory.distill", wrong.Peeking, "must not"),
     ("memory.distill", wrong.Doubling, "does not fit the bank"),
     ("memory.distill", wrong.Editing, "does not fit the bank"),
+    ("memory.exchange", exchange.Shortening, "comes back changed"),
+    ("memory.exchange", exchange.Renaming, "ids are not"),
+    ("memory.exchange", exchange.Trusting, "takes what it must not"),
+    ("memory.exchange", exchange.Blind, "does not recognise"),
+    ("memory.exchange", exchange.Hushing, "without saying so"),
     ("finetune.curate", wrong.Indiscriminate, "must not"),
     ("finetune.curate", wrong.Silent, "without a reason"),
     ("finetune.curate", wrong.OneHash, "one hash"),

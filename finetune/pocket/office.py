@@ -190,13 +190,14 @@ class Office:
         """A goal of one verb without a value, or of two."""
         rng = self.words.rng
         others = [t for t in self.mains if t.noun == main.noun and not t.param and t != main]
-        end, habit = "", (Act(main, 1),)
+        end, habit = "", [Act(main, 1)]
         if others and rng.random() < 0.3:
             other = rng.choice(others)
             end = rng.choice(_THEN).format(verb=other.name, ask=ask)
-            habit, key = (*habit, Act(other, 1)), (*key, other.name)
+            habit.append(Act(other, 1))
+            key = (*key, other.name)
         core = self._framed(main.name, f"{ask} $1", end)
-        return self._worded(self.dress(core), 1, main, habit, key)
+        return self._worded(self.dress(core), 1, main, tuple(habit), key)
 
     def _framed(self, verb: str, records: str, end: str) -> str:
         """The verb before the records, or after them."""

@@ -1,0 +1,145 @@
+"""Memories from files into a candidate generation, and from a generation into files.
+
+What an import changes are deltas by id, written in one transaction into a candidate under the active
+generation: what a generation shows never changes. The candidate serves once it is promoted; the loop
+does not look at it before.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from instar import plugins
+from instar._loop import Loop, State
+from instar._methods import build
+from instar._stages import start
+from instar.compose import Workspace
+from instar.errors import UserError
+from instar.progress import Progress
+from instar.types import Generation, GenerationStatus, MemoryOp, content_hash
+
+if TYPE_CHECKING:
+    from memory.exchange.base import Format, Loaded
+
+__all__ = ["KIND", "read", "write_candidate", "write_files"]
+
+KIND = "memory.exchange"
+_AUTHOR = "import"
+
+
+def write_files(files: Mapping[str, str], out: Path, folder: bool) -> None:
+    """Write beside the place and rename, so that an export is there whole or not at all.
+
+    Args:
+        files: Texts by name; exactly one where it is no folder.
+        out: Where; must not exist.
+        folder: Whether ``out`` is made a folder.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    beside = out.with_name(out.name + ".part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if folder:
+            shutil.rmtree(beside, ignore_errors=True)
+            beside.mkdir()
+        for name, text in files.items():
+            file = beside / name if folder else beside
+            file.write_text(text, encoding="utf-8", newline="\n")
+        beside.rename(out)
+    except OSError as error:
+        raise UserError(
+            f"{out} cannot be written: {error.strerror}. Choose another: --out PATH"
+        ) from error
+
+
+def read(
+    workspace: Workspace, path: Path, form: str | None, namespace: str | None
+) -> tuple[str, Loaded]:
+    """The format of a file or folder, and the memories in it.
+
+    Args:
+        workspace: Where they are to go.
+        path: What to read.
+        form: Id of the format; None: the one that it looks like.
+        namespace: Of memories that name none; None: the one of the workspace.
+
+    Raises:
+        UserError: There is nothing in it that can be used.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist. Make one: instar memory export --out PATH")
+    name = form or _guess(path)
+    space = namespace or _namespace(workspace)
+    chosen: Format = build(KIND, name, workspace.config, namespace=space)
+    loaded = chosen.load(path)
+    if loaded.problems and not loaded.entries:
+        first, *more = loaded.problems
+        tail = f" ({len(more)} more)" if more else ""
+        raise UserError(f"No memory in {path} as {name}: {first.place}: {first.reason}{tail}")
+    return name, loaded
+
+
+def _guess(path: Path) -> str:
+    names = plugins.methods(KIND)
+    fitting = [name for name in names if plugins.load(KIND, name)().recognises(path)]
+    if len(fitting) != 1:
+        raise UserError(f"{path} looks like no format. Say which: --format {'|'.join(names)}")
+    return fitting[0]
+
+
+def _namespace(workspace: Workspace) -> str:
+    """Where the workspace learns; empty where its world cannot say, as without a file of tasks."""
+    kept = workspace.store.stage("workspace")
+    if kept is not None:
+        return str(kept["namespace"])
+    try:
+        return workspace.home.namespace
+    except UserError:
+        return ""
+
+
+async def write_candidate(
+    workspace: Workspace, before: Generation | None, ops: Sequence[MemoryOp]
+) -> Generation:
+    """Write changes into a candidate under the active generation, once.
+
+    Args:
+        workspace: Locked by the caller.
+        before: The generation that the changes were made for; None: nothing has served yet.
+        ops: At least one.
+
+    Returns:
+        The candidate; the same for the same changes.
+
+    Raises:
+        UserError: Another generation is active by now.
+    """
+    store = workspace.store
+    if store.active() != before:
+        raise UserError("Another generation became active meanwhile: type the command again")
+    if before is None:
+        began = await start(Loop(workspace, Progress()), "start", State())
+        before = store.generation(began.state["active"])
+    made = _candidate(before, ops)
+    store.add_generation(made)
+    # Its id is a hash of the changes: the same import again, or one that was killed here, finds it.
+    if store.items(made.id) == store.items(before.id):
+        workspace.bank.write(ops, made.id, _AUTHOR)
+    return store.generation(made.id)
+
+
+def _candidate(active: Generation, ops: Sequence[MemoryOp]) -> Generation:
+    key = content_hash([active.id, [op.model_dump(mode="json") for op in ops]], 6)
+    changes = {
+        "id": f"import-{key}",
+        "parent": active.id,
+        "status": GenerationStatus.CANDIDATE,
+        "memory": True,
+        "verdict": None,
+    }
+    return active.model_copy(update=changes)

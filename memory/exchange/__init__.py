@@ -1,0 +1,1 @@
+"""Exchange: memories to files and back, one format a file."""

@@ -1,0 +1,70 @@
+"""What a memory from outside may say: bounded plain text that cannot pass for structure of a prompt.
+
+A memory is shown to a model between fences, on one line. Text that holds a fence, or a token by
+which chat templates part messages, could step out of them; control, direction and tag characters
+hide text from the person who reads the diff. Whether what a memory says is good advice cannot be
+seen from its text and is not tried here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from instar.types import MemoryItem
+
+__all__ = ["complaint"]
+
+_LIMITS = {"content": 4000, "when": 400, "title": 400}
+_OTHER_LIMIT = 400
+_ID = re.compile(r"[^\s\[\]]{1,200}")
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+)
+_STRUCTURE = re.compile(
+    r"</?\s*memory\s*>"
+    r"|<[|｜][^<>\n]{0,64}[|｜]>"
+    r"|</?(?:s|bos|eos|pad|unk|tool_call|tool_response)>"
+    r"|<(?:start|end)_of_turn>|\[/?INST\]",
+    re.IGNORECASE,
+)
+
+
+def complaint(item: MemoryItem) -> tuple[str, str] | None:
+    """The first field that cannot be taken and why, or None."""
+    found = _shape(item)
+    if found:
+        return found
+    for field, text in _texts(item):
+        reason = _text(text, _LIMITS.get(field, _OTHER_LIMIT))
+        if reason:
+            return field, reason
+    return None
+
+
+def _shape(item: MemoryItem) -> tuple[str, str] | None:
+    for field in ("content", "when", "namespace"):
+        if not getattr(item, field).strip():
+            return field, "empty"
+    if not _ID.fullmatch(item.id):
+        return "id", "1 to 200 characters without spaces and square brackets are needed"
+    return None
+
+
+def _texts(item: MemoryItem) -> Iterator[tuple[str, str]]:
+    for field in MemoryItem.model_fields:
+        value = getattr(item, field)
+        if isinstance(value, str):
+            yield field, value
+        elif isinstance(value, tuple):
+            yield from ((field, part) for part in value)
+
+
+def _text(text: str, limit: int) -> str:
+    if len(text) > limit:
+        return f"{len(text)} characters, at most {limit}"
+    if hidden := _HIDDEN.search(text):
+        return f"control character U+{ord(hidden.group()):04X} at {hidden.start() + 1}"
+    if structure := _STRUCTURE.search(text):
+        return f"holds {structure.group()!r}, which has a meaning of its own in a prompt"
+    return ""
