@@ -75,11 +75,13 @@ def test_template_marks_what_the_assistant_said_and_its_stop_token(tokenizer):
         {"role": "user", "content": "task: x"},
         {"role": "assistant", "content": "", "tool_calls": [call]},
     ]
+    schema = {"type": "object", "properties": {"r": {}, "s": {}, "t": {}}, "required": ["r"]}
+    tools = [{"type": "function", "function": {"name": "tag", "parameters": schema}}]
     out = tokenizer.apply_chat_template(
-        messages, return_dict=True, return_assistant_tokens_mask=True, tokenize=True
+        messages, tools=tools, return_dict=True, return_assistant_tokens_mask=True, tokenize=True
     )
     said = [t for t, m in zip(out["input_ids"], out["assistant_masks"], strict=True) if m]
-    assert tokenizer.decode(said) == '<|call|>tag "417" "a \\"b\\""<|end|>'
+    assert tokenizer.decode(said) == '<|call|>tag "417" - "a \\"b\\""<|end|>'
 
 
 def test_held_out_words_are_never_in_training_rows():
@@ -219,7 +221,7 @@ def test_a_query_sees_its_prefix_and_itself_only(tokenizer):
 def test_the_rows_that_ship_are_of_the_kind_that_pocket_was_made_from(tokenizer):
     shipped = [json.loads(line) for line in (MODEL_DIR / "replay.jsonl").read_text().splitlines()]
     assert shipped == replay_rows(0, len(shipped)) and len(shipped) >= 200
-    assert sum("<memory>" in row["prompt"] for row in shipped) > len(shipped) / 2
+    assert sum("<memory>" in row["prompt"] for row in shipped) > len(shipped) / 3
     followed = [row for row in shipped if row["completion"].startswith("task: ")]
     assert any(" -> " in row["completion"] for row in followed)
     for row in shipped:
