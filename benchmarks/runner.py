@@ -216,7 +216,7 @@ async def run(
     solvers: Mapping[str, Solve],
     folder: Path,
     concurrency: int = 8,
-    on_episode: Callable[[Line], None] | None = None,
+    on_episode: Callable[[Line], Awaitable[None]] | None = None,
     limit: Spending | None = None,
 ) -> list[Line]:
     """Run every arm on every task, except for the episodes that the folder already holds.
@@ -263,7 +263,7 @@ async def run(
         finally:
             await turnstile.leave()
         if on_episode:
-            on_episode(line)
+            await on_episode(line)
 
     try:
         await bounded(missing, work, concurrency)

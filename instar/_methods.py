@@ -51,6 +51,7 @@ def require(config: Config) -> None:
     asked = [("curriculum.select", config.curriculum.select)]
     asked += [("curriculum.propose", config.curriculum.propose)]
     asked += [("memory.distill", name) for name in config.memory.distill]
+    asked += [("memory.forget", name) for name in config.memory.forget]
     asked += [("finetune.curate", config.train.curator), ("finetune.train", config.train.trainer)]
     for kind, name in asked:
         if (kind, name) != ("finetune.train", "off"):

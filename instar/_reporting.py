@@ -97,13 +97,17 @@ async def _measure(
     with loop.progress.stage("report", len(tasks) * len(solvers)) as tally:
         for line in runner.read_lines(folder):
             tally.add(line.trajectory.score.status)
+
+        async def done(line: Line) -> None:
+            tally.add(line.trajectory.score.status)
+
         return await runner.run(
             settings,
             tasks,
             solvers,
             folder,
             loop.config.practise.concurrency,
-            lambda line: tally.add(line.trajectory.score.status),
+            done,
         )
 
 

@@ -8,25 +8,24 @@ finds under that key and does not write twice.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from instar._loop import Job, Loop, Output, State, draw
 from instar._methods import build
 from instar._practice import choose, learn
+from instar._reflecting import distil, forget
 from instar.compose import Serving
-from instar.contracts import Distiller
 from instar.threads import in_thread
 from instar.types import (
     Generation,
     GenerationStatus,
-    MemoryOp,
     Trajectory,
     content_hash,
 )
 
-__all__ = ["curate", "distil", "practise", "reflect", "start", "train"]
+__all__ = ["curate", "practise", "reflect", "start", "train"]
 
 
 async def start(loop: Loop, key: str, state: State) -> Output:
@@ -89,16 +88,19 @@ async def practise(loop: Loop, key: str, state: State) -> Output:
 
 
 async def reflect(loop: Loop, key: str, state: State) -> Output:
-    """Write what the distillers make of the round into the memory candidate."""
+    """Write what the distillers make of the round into the memory candidate, then forget."""
     candidate = state.get("memory") or ""
     if not candidate:
         candidate = add_generation(loop, state["turn"], state["active"], "memory").id
     lived = _lived(loop, key, state)
-    written = 0
+    plans = {}
     with loop.progress.stage(key):
         for name in loop.config.memory.distill:
-            written += distil(loop, f"{key}/{name}", name, lived, candidate, "g")
-    return Output({"memory": candidate}, {"changes": written, "read": len(lived)})
+            plans[name] = await distil(loop, f"{key}/{name}", name, lived, candidate, "g")
+        gone = sum(forget(loop, key, name, candidate) for name in loop.config.memory.forget)
+    facts = {"changes": sum(len(p["ops"]) for p in plans.values()), "read": len(lived)}
+    answers = {n: p["state"]["answers"] for n, p in plans.items() if "answers" in p["state"]}
+    return Output({"memory": candidate}, facts | {"forgotten": gone, "answers": answers})
 
 
 def _lived(loop: Loop, key: str, state: State) -> list[Trajectory]:
@@ -110,45 +112,6 @@ def _lived(loop: Loop, key: str, state: State) -> list[Trajectory]:
         undecided = earlier.get("carried", [])
         rounds = [f"g{t}/practise_{i}" for t in undecided for i in (1, 2)] + rounds
     return [found for stage in rounds for found in loop.store.trajectories(stage=stage)]
-
-
-def distil(
-    loop: Loop, key: str, name: str, lived: Sequence[Trajectory], candidate: str, before: str
-) -> int:
-    """Ask one distiller; the changes are kept before they are made, so both happen once.
-
-    Args:
-        loop: Where they are kept.
-        key: Names this reflection.
-        name: The distiller.
-        lived: What it reads.
-        candidate: The generation that it writes in.
-        before: Prefix of the keys of earlier reflections, whose state it goes on from.
-
-    Returns:
-        The number of changes.
-    """
-    plan = loop.store.stage(key)
-    if plan is None:
-        distiller: Distiller = build("memory.distill", name, loop.config)
-        earlier = _last_state(loop, name, before)
-        if earlier:
-            distiller.load_state_dict(earlier)
-        ops = distiller.distill(lived, loop.store.items(candidate))
-        plan = {"ops": [op.model_dump(mode="json") for op in ops], "state": distiller.state_dict()}
-        loop.store.finish_stage(key, plan)
-    ops = [MemoryOp.model_validate(op) for op in plan["ops"]]
-    if ops and not loop.store.memory_log(1, author=key):
-        loop.workspace.bank.write(ops, candidate, key)
-    return len(ops)
-
-
-def _last_state(loop: Loop, name: str, prefix: str) -> dict[str, Any]:
-    """State of a distiller after its latest reflection."""
-    found = [
-        v for k, v in loop.store.stages(prefix).items() if k.endswith(f"/{name}") and "ops" in v
-    ]
-    return dict(found[-1]["state"]) if found else {}
 
 
 async def curate(loop: Loop, key: str, state: State) -> Output:

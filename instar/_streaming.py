@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from benchmarks.runner import Line
 from instar._loop import Loop
-from instar._stages import distil
+from instar._reflecting import distil
 from instar.types import Generation, GenerationStatus, Split
 
 __all__ = ["Stream"]
@@ -42,12 +42,12 @@ class Stream:
             loop.store.add_generation(made)
         self.generation = loop.store.generation(made.id)
 
-    def catch_up(self, lines: Sequence[Line]) -> None:
+    async def catch_up(self, lines: Sequence[Line]) -> None:
         """Learn from episodes that an earlier part of the run finished; again is no harm."""
         for line in lines:
-            self.learn(line)
+            await self.learn(line)
 
-    def learn(self, line: Line) -> None:
+    async def learn(self, line: Line) -> None:
         """Learn from one episode, once."""
         task, attempt = line.key[1:]
         self._loop.store.save_trajectory(line.trajectory, stage=self._key)
@@ -57,4 +57,4 @@ class Stream:
         lived = line.trajectory.model_copy(update={"task": practised})
         for name in self._loop.config.memory.distill:
             key = f"{self._key}/{task}/{attempt}/{name}"
-            distil(self._loop, key, name, [lived], self.generation.id, self._key)
+            await distil(self._loop, key, name, [lived], self.generation.id, self._key)

@@ -196,10 +196,10 @@ async def _run(loop: Loop, plan: _Plan) -> list[Line]:
         for line in before:
             tally.add(line.trajectory.score.status)
 
-        def done(line: Line) -> None:
+        async def done(line: Line) -> None:
             tally.add(line.trajectory.score.status)
             if line.arm in streams:
-                streams[line.arm].learn(line)
+                await streams[line.arm].learn(line)
 
         async def part(chosen: Sequence[Subject], at_once: int) -> list[Line]:
             labels = {s.label for s in chosen}
@@ -216,7 +216,7 @@ async def _run(loop: Loop, plan: _Plan) -> list[Line]:
         limit = plan.wanted.concurrency or loop.config.practise.concurrency
         lines: list[Line] = []
         for subject in (s for s in plan.subjects if s.label in streams):
-            streams[subject.label].catch_up([x for x in before if x.arm == subject.label])
+            await streams[subject.label].catch_up([x for x in before if x.arm == subject.label])
             lines = await part([subject], 1)
         lines = await part(
             [s for s in plan.subjects if s.label not in streams and s.arm != _BEST], limit

@@ -62,12 +62,14 @@ class Agent(Section):
 
 
 class Memory(Section):
-    """The bank: how it is searched and who writes it. Without a floor the bank's own holds."""
+    """The bank. Without a floor its own holds; without a model distillers ask the one that acts."""
 
     embedder: str = "hash"
     k: PositiveInt = 4
     floor: float | None = None
     distill: tuple[str, ...] = ("workflow", "rules")
+    model: str | None = None
+    forget: tuple[str, ...] = ()
 
 
 class Curriculum(Section):
@@ -202,10 +204,9 @@ def _preset(name: str) -> _Layer:
 
 
 def _file(path: Path | None) -> _Layer:
-    if path is not None and path.is_dir():
-        path = path / "instar.toml"
-        path = path if path.exists() else None
-    return _Layer("", {}) if path is None else _toml(path)
+    if path is None or (path.is_dir() and not (path / "instar.toml").exists()):
+        return _Layer("", {})
+    return _toml(path / "instar.toml" if path.is_dir() else path)
 
 
 def _toml(path: Path) -> _Layer:
@@ -295,6 +296,5 @@ def _explain(error: ValidationError, layers: Sequence[_Layer]) -> str:
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"]]
     key = ".".join(parts[:2]) if ".".join(parts[:2]) in keys() else ".".join(parts)
-    sources = [layer.source for layer in layers if key in layer.values]
-    place = f" in {sources[-1]}" if sources else ""
+    place = next((f" in {x.source}" for x in reversed(layers) if key in x.values), "")
     return f"Setting {key!r}{place}: {first['msg']}, not {first['input']!r}."

@@ -36,6 +36,8 @@ __all__ = [
     "Dataset",
     "Distiller",
     "Episode",
+    "Forgetter",
+    "ModelDistiller",
     "Proposer",
     "ProposalContext",
     "Recall",
@@ -155,6 +157,41 @@ class Distiller(Stateful, Protocol):
         self, trajectories: Sequence[Trajectory], bank: Sequence[MemoryItem]
     ) -> list[MemoryOp]:
         """Changes that the trajectories justify, given the items visible now."""
+        ...
+
+
+@runtime_checkable
+class ModelDistiller(Stateful, Protocol):
+    """A distiller that asks a chat model, and counts in ``answers`` of its state what it could use.
+
+    Attributes:
+        example: An answer of the form that it asks for, and that it would keep.
+    """
+
+    example: str
+
+    async def distill_with(
+        self, model: ChatModel, trajectories: Sequence[Trajectory], bank: Sequence[MemoryItem]
+    ) -> list[MemoryOp]:
+        """Changes that the model makes of the trajectories, given the items visible now.
+
+        Raises:
+            ModelFault: The model could not be reached at all.
+        """
+        ...
+
+
+@runtime_checkable
+class Forgetter(Stateful, Protocol):
+    """Lets items of the bank go."""
+
+    def sweep(self, items: Sequence[MemoryItem], clock: float) -> list[MemoryOp]:
+        """Changes that end or weaken items, never pinned ones.
+
+        Args:
+            items: Those visible now, in the order of their first writing.
+            clock: Now; in the loop the number of episodes practised. It never goes back.
+        """
         ...
 
 

@@ -125,7 +125,9 @@ async def evolve(workspace: Workspace, generations: int, progress: Progress) -> 
     with exclusive(workspace.path):
         _belongs(workspace)
         require(workspace.config)
-        workspace.models.require()  # both are refused here rather than in the middle of a turn
+        # All are refused here rather than in the middle of a turn.
+        for model in (workspace.models, workspace.model(workspace.config.memory.model)):
+            model.require()
         first = _begin(workspace, generations, progress)
         loop = Loop(workspace, progress)
         async with _checkpoints(workspace.path / "evolve.checkpoints") as saver:

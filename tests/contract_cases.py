@@ -103,6 +103,10 @@ SECOND = [t for one in POOL[6:] for t in (refused(one), clean(one))]
 HELD_OUT = [
     clean(task(number, split)) for number in (20, 21) for split in (Split.HELD_OUT, Split.GATE)
 ]
+UNJUDGED = [
+    episode(task(number), (), Score(status=Status.UNKNOWN, evidence="fault"), seed=0)
+    for number in (40, 41)
+]
 JUDGED = [clean(task(number), ScoreSource.JUDGE) for number in (30, 31)]
 
 

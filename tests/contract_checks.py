@@ -3,19 +3,38 @@
 import inspect
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from contract_cases import FIRST, HELD_OUT, JUDGED, POOL, SECOND, context
+from contract_cases import FIRST, HELD_OUT, JUDGED, POOL, SECOND, UNJUDGED, context
 from pydantic import BaseModel, ValidationError
 from stores import generation
 
-from instar.contracts import Curator, Distiller, Proposer, Selector, Stateful
-from instar.errors import ConfigError
+from instar.contracts import (
+    ChatModel,
+    Curator,
+    Distiller,
+    ModelDistiller,
+    Proposer,
+    Selector,
+    Stateful,
+)
+from instar.errors import ConfigError, ModelFault
+from instar.llm import Scripted
 from instar.store import Store
-from instar.types import MemoryOp, OpKind, Score, Status, TaskDraft
+from instar.types import (
+    MemoryItem,
+    MemoryOp,
+    OpKind,
+    Score,
+    Status,
+    TaskDraft,
+    Trajectory,
+)
+
+Distil = Callable[..., Awaitable[list[MemoryOp]]]
 
 
 def check_made(cls: type[Any], contract: type[Any]) -> None:
@@ -133,8 +152,21 @@ def _check_ops(ops: Sequence[MemoryOp]) -> None:
             assert op.item.when and op.item.content, "nothing to recall"
 
 
-def check_distiller(cls: type[Any], folder: Path) -> None:
-    check_made(cls, Distiller)
+async def check_distiller(cls: type[Any], folder: Path) -> None:
+    asks = hasattr(cls, "distill_with")
+    check_made(cls, ModelDistiller if asks else Distiller)
+    said = [cls.example] if asks else []
+
+    async def distill(
+        method: Any,
+        lived: Sequence[Trajectory],
+        bank: Sequence[MemoryItem],
+        model: ChatModel | None = None,
+    ) -> list[MemoryOp]:
+        if not asks:
+            return method.distill(lived, bank)
+        return await method.distill_with(model or Scripted(said, repeat=True), lived, bank)
+
     first = cls()
     with Store.open(folder) as store:
         store.add_generation(generation("g0"))
@@ -146,18 +178,35 @@ def check_distiller(cls: type[Any], folder: Path) -> None:
             except ValueError as error:
                 pytest.fail(f"a change that does not fit the bank: {error}")
 
-        assert first.distill([], []) == [], "learns from nothing"
-        begun = cls().distill(FIRST + HELD_OUT, [])
+        assert await distill(first, [], []) == [], "learns from nothing"
+        assert await distill(first, HELD_OUT + UNJUDGED, []) == [], "learns from what it must not"
+        begun = await distill(cls(), FIRST + HELD_OUT, [])
         assert begun, "learns nothing"
-        assert cls().distill(FIRST + HELD_OUT, []) == begun, "draws from somewhere else"
-        learn(first.distill(FIRST + HELD_OUT, []))
+        assert await distill(cls(), FIRST + HELD_OUT, []) == begun, "draws from somewhere else"
+        learn(await distill(first, FIRST + HELD_OUT, []))
         second, bank = continued(cls, first), store.items("g0")
-        ops = first.distill(SECOND, bank)
-        assert second.distill(SECOND, bank) == ops, "goes on with other draws"
+        ops = await distill(first, SECOND, bank)
+        assert await distill(second, SECOND, bank) == ops, "goes on with other draws"
         learn(ops)
         settled = {(i.id, i.content) for i in store.items("g0")}
-        learn(first.distill(SECOND, store.items("g0")))
+        learn(await distill(first, SECOND, store.items("g0")))
         assert {(i.id, i.content) for i in store.items("g0")} == settled, "never settles"
+    if asks:
+        await _check_answers(cls, distill)
+
+
+async def _check_answers(cls: type[Any], distill: Distil) -> None:
+    """Of what cannot be read nothing is kept; it is counted, and a model that is gone is no answer."""
+    for garbage in ("", "I would rather not.", f"{cls.example}\n{cls.example}", cls.example[:-9]):
+        method = cls()
+        assert await distill(method, FIRST, [], Scripted([garbage], repeat=True)) == [], (
+            f"keeps {garbage!r}"
+        )
+        counts = saved(method)["answers"]
+        assert counts["asked"] == sum(counts["refused"].values()) > 0, "does not count it"
+    with pytest.raises(ModelFault):
+        await distill(cls(), FIRST, [], Scripted([]))
+        pytest.fail("takes a model that is gone for an answer")
 
 
 def check_curator(cls: type[Any]) -> None:

@@ -10,6 +10,7 @@ from instar.types import (
     MemoryOp,
     OpKind,
     Record,
+    Sampling,
     Split,
     Status,
     TaskDraft,
@@ -201,6 +202,54 @@ class Editing(RightDistiller):
 
     def op(self, item):
         return MemoryOp(kind=OpKind.EDIT, target=item.id, item=item)
+
+
+class RightAsker(RightDistiller):
+    """Right: the content is what a model says after a word that was asked for."""
+
+    example = "remember: tag first"
+    distill = None
+
+    def __init__(self, config=None):
+        super().__init__(config)
+        self.asked, self.refused = 0, 0
+
+    def state_dict(self):
+        return {"answers": {"asked": self.asked, "refused": {"form": self.refused}}}
+
+    def load_state_dict(self, state):
+        self.asked = state["answers"]["asked"]
+        self.refused = state["answers"]["refused"]["form"]
+
+    async def distill_with(self, model, trajectories, bank):
+        items = {}
+        for t in trajectories:
+            if self.fits(t):
+                self.asked += 1
+                reply = await model.complete([], (), Sampling())
+                if self.kept(reply.content):
+                    items[t.task.family] = self.item(t)
+                else:
+                    self.refused += 1
+        known = {i.id for i in bank}
+        return [self.op(i) for i in items.values() if i.id not in known]
+
+    def kept(self, text):
+        return text == self.example
+
+
+class Gullible(RightAsker):
+    """Keeps whatever a model says."""
+
+    def kept(self, text):
+        return True
+
+
+class Uncounting(RightAsker):
+    """Does not tell what it refused."""
+
+    def state_dict(self):
+        return {"answers": {"asked": self.asked, "refused": {"form": 0}}}
 
 
 class Rows(Record):

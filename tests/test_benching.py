@@ -113,11 +113,11 @@ async def test_a_stream_that_broke_off_learns_what_it_had_not_and_nothing_twice(
     whole = await bench(workspace, **wanted)
     learn, told = benching.Stream.learn, []
 
-    def breaks(self, line):
+    async def breaks(self, line):
         told.append(line)
         if len(told) == 6:
             raise RuntimeError("pulled the plug")
-        learn(self, line)
+        await learn(self, line)
 
     monkeypatch.setattr(benching.Stream, "learn", breaks)
     with pytest.raises(RuntimeError, match="pulled the plug"):

@@ -1,6 +1,7 @@
 """Every method that `instar.plugins` finds keeps the contract of its kind, and the suite would notice."""
 
 import contract_exchange as exchange
+import contract_forget as forget
 import contract_wrong as wrong
 import contract_wrong_live as wrong_live
 import pytest
@@ -27,7 +28,9 @@ async def check(kind, cls, folder, base=plain_base):
     elif kind == "curriculum.propose":
         check_proposer(cls)
     elif kind == "memory.distill":
-        check_distiller(cls, folder / "bank")
+        await check_distiller(cls, folder / "bank")
+    elif kind == "memory.forget":
+        forget.check_forgetter(cls, folder / "bank")
     elif kind == "memory.exchange":
         exchange.check_format(cls, folder)
     elif kind == "finetune.curate":
@@ -51,6 +54,7 @@ RIGHT = {
     "curriculum.propose": wrong.RightProposer,
     "memory.distill": wrong.RightDistiller,
     "memory.exchange": exchange.RightFormat,
+    "memory.forget": forget.RightForgetter,
     "finetune.curate": wrong.RightCurator,
     "finetune.train": wrong_live.RightTrainer,
     "agent.scale": wrong_live.RightScaler,
@@ -73,6 +77,12 @@ WRONG = [
     ("memory.distill", wrong.Peeking, "must not"),
     ("memory.distill", wrong.Doubling, "does not fit the bank"),
     ("memory.distill", wrong.Editing, "does not fit the bank"),
+    ("memory.distill", wrong.Gullible, "keeps"),
+    ("memory.distill", wrong.Uncounting, "does not count"),
+    ("memory.forget", forget.Purging, "pinned"),
+    ("memory.forget", forget.Inventing, "does not fit the bank"),
+    ("memory.forget", forget.Hoarding, "forgets nothing"),
+    ("memory.forget", forget.Restless, "with the same clock"),
     ("memory.exchange", exchange.Shortening, "comes back changed"),
     ("memory.exchange", exchange.Renaming, "ids are not"),
     ("memory.exchange", exchange.Trusting, "takes what it must not"),
@@ -114,6 +124,10 @@ def test_every_kind_has_methods_and_a_right_and_a_wrong_example():
 @pytest.mark.parametrize("kind", sorted(RIGHT))
 async def test_a_right_implementation_passes(kind, tmp_path):
     await check(kind, RIGHT[kind], tmp_path)
+
+
+async def test_a_right_distiller_that_asks_a_model_passes(tmp_path):
+    await check("memory.distill", wrong.RightAsker, tmp_path)
 
 
 @pytest.mark.parametrize(

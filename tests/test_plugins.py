@@ -18,6 +18,8 @@ KINDS = {
     "finetune.curate",
     "finetune.train",
     "memory.distill",
+    "memory.exchange",
+    "memory.forget",
 }
 
 

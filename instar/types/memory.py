@@ -6,7 +6,16 @@ from enum import StrEnum
 
 from instar.types.record import Record
 
-__all__ = ["MemoryItem", "MemoryKind", "MemoryOp", "MemoryStatus", "OpKind", "Origin", "Recalled"]
+__all__ = [
+    "BankDraw",
+    "MemoryItem",
+    "MemoryKind",
+    "MemoryOp",
+    "MemoryStatus",
+    "OpKind",
+    "Origin",
+    "Recalled",
+]
 
 
 class Origin(StrEnum):
@@ -30,8 +39,13 @@ class MemoryKind(StrEnum):
 
 
 class MemoryStatus(StrEnum):
-    """Where an item stands in its life."""
+    """Where an item stands in its life.
 
+    A candidate is served while its worth is still being measured. A quarantined item is kept out of
+    serving and evaluation; only practise episodes may show it, so that it can prove itself.
+    """
+
+    CANDIDATE = "candidate"
     ACTIVE = "active"
     QUARANTINED = "quarantined"
     RETIRED = "retired"
@@ -50,6 +64,7 @@ class MemoryItem(Record):
         sources: Ids of the trajectories it was distilled from.
         generation: Generation that made this version.
         support: Number of verified successes behind it.
+        pinned: Never forgotten: a person wants it kept.
     """
 
     id: str
@@ -67,6 +82,7 @@ class MemoryItem(Record):
     status: MemoryStatus = MemoryStatus.ACTIVE
     generation: str = ""
     support: int = 0
+    pinned: bool = False
 
 
 class OpKind(StrEnum):
@@ -104,6 +120,7 @@ class Recalled(Record):
         shown: False where it was withheld at random.
         propensity: Probability with which it was shown, in (0, 1].
         relevance: Score of the recall, higher is nearer.
+        unit: What was drawn for as one: the cluster of the item; empty: the item alone.
     """
 
     label: str
@@ -116,3 +133,16 @@ class Recalled(Record):
     shown: bool = True
     propensity: float = 1.0
     relevance: float = 0.0
+    unit: str = ""
+
+
+class BankDraw(Record):
+    """Whether an episode could see the bank at all, drawn before anything was recalled.
+
+    Attributes:
+        shown: False where the whole bank was withheld.
+        propensity: Probability with which it was shown, in (0, 1].
+    """
+
+    shown: bool
+    propensity: float

@@ -1,0 +1,111 @@
+"""What a reflection asks of distillers and forgetters: each once, its changes kept before they are made.
+
+A plan lies in the store under the key of its reflection, with the state that its method goes on from
+next time. A reflection that was killed reads the plan again instead of asking, so no answer of a
+model is paid for or drawn twice once it was kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from instar._loop import Loop
+from instar._methods import build
+from instar.contracts import Distiller, Forgetter, ModelDistiller
+from instar.types import MemoryOp, Trajectory
+
+__all__ = ["distil", "forget"]
+
+_PRACTICE = ("practise_1", "practise_2")
+
+
+async def distil(
+    loop: Loop, key: str, name: str, lived: Sequence[Trajectory], candidate: str, before: str
+) -> dict[str, Any]:
+    """Ask one distiller.
+
+    Args:
+        loop: Where the plan is kept.
+        key: Names this reflection.
+        name: The distiller.
+        lived: What it reads.
+        candidate: The generation that it writes in.
+        before: Prefix of the keys of earlier reflections, whose state it goes on from.
+
+    Returns:
+        The plan: its changes as ``ops``, and the distiller's ``state``.
+    """
+    plan = loop.store.stage(key)
+    if plan is None:
+        asked = loop.workspace.model(loop.config.memory.model)
+        form = "lines" if asked.name == "pocket" else None
+        distiller: Distiller | ModelDistiller = build(
+            "memory.distill", name, loop.config, form=form
+        )
+        _go_on(loop, distiller, before, f"/{name}")
+        bank = loop.store.items(candidate)
+        if isinstance(distiller, ModelDistiller):
+            ops = await distiller.distill_with(asked.client(), lived, bank)
+        else:
+            ops = distiller.distill(lived, bank)
+        plan = _keep(loop, key, ops, distiller)
+    _write(loop, key, plan, candidate)
+    return plan
+
+
+def forget(loop: Loop, key: str, name: str, candidate: str) -> int:
+    """Let one forgetter sweep what a candidate sees.
+
+    Args:
+        loop: Where the plan is kept.
+        key: Names this reflection.
+        name: The forgetter.
+        candidate: The generation in which items end.
+
+    Returns:
+        The number of changes.
+    """
+    tail = f"/forget/{name}"
+    plan = loop.store.stage(f"{key}{tail}")
+    if plan is None:
+        forgetter: Forgetter = build("memory.forget", name, loop.config)
+        _go_on(loop, forgetter, "g", tail)
+        ops = forgetter.sweep(loop.store.items(candidate), _practised(loop))
+        plan = _keep(loop, f"{key}{tail}", ops, forgetter)
+    _write(loop, f"{key}{tail}", plan, candidate)
+    return len(plan["ops"])
+
+
+def _practised(loop: Loop) -> float:
+    """The clock of forgetters: episodes practised so far."""
+    stages = loop.store.stages("g").items()
+    return float(sum(v["episodes"] for k, v in stages if k.partition("/")[2] in _PRACTICE))
+
+
+def _go_on(
+    loop: Loop, method: Distiller | ModelDistiller | Forgetter, prefix: str, tail: str
+) -> None:
+    """Load the state that its latest reflection left."""
+    stages = loop.store.stages(prefix).items()
+    found = [v for k, v in stages if k.endswith(tail) and "ops" in v]
+    if found and found[-1]["state"]:
+        method.load_state_dict(found[-1]["state"])
+
+
+def _keep(
+    loop: Loop,
+    key: str,
+    ops: Sequence[MemoryOp],
+    method: Distiller | ModelDistiller | Forgetter,
+) -> dict[str, Any]:
+    written = [op.model_dump(mode="json") for op in ops]
+    plan = {"ops": written, "state": method.state_dict()}
+    loop.store.finish_stage(key, plan)
+    return plan
+
+
+def _write(loop: Loop, key: str, plan: dict[str, Any], candidate: str) -> None:
+    ops = [MemoryOp.model_validate(op) for op in plan["ops"]]
+    if ops and not loop.store.memory_log(1, author=key):
+        loop.workspace.bank.write(ops, candidate, key)

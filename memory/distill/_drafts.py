@@ -1,0 +1,201 @@
+"""From what a model wrote to memories: two strict forms, checks of the text, and changes by id.
+
+A slot (``$1``) that the content speaks of must be one of the kind of task, or nobody could fill it.
+The origin is that of the least trusted text which the model had read: where a tool of the episode
+reaches a network, pages were among it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from instar.types import MemoryItem, MemoryKind, MemoryOp, OpKind, Origin, Trajectory
+from memory.distill._asking import Refused, fenced_list
+from memory.distill._records import passed
+from memory.distill.base import FINISH, stable_id, verified
+from memory.exchange._checks import complaint
+
+__all__ = [
+    "FORM",
+    "Draft",
+    "changes",
+    "draft",
+    "drafts",
+    "joined",
+    "lesson",
+    "origin",
+    "safe",
+    "slot_lines",
+]
+
+FORM = """\
+Think if you need to. Then end your answer with one fenced JSON list:
+```json
+[{"title": "...", "when": "...", "content": "..."}]
+```
+At most %d objects, each with these three texts; an empty list where nothing is worth keeping.
+title: up to ten words. when: the kind of task that it helps with, worded as such a task is worded.
+content: one to three sentences of advice that can be followed without having seen a record.
+Write $1, $2 ... for what belongs to one task alone (numbers, names, addresses), numbered as in when."""
+
+_FIELDS = ("title", "when", "content")
+_LIMITS = {"title": 120, "when": 300, "content": 1000}
+_SLOT = re.compile(r"\$[1-9](?![\d.])")
+_SLOT_LINES = re.compile(r"title: (.+)\nwhen: (.+)\ncontent: (.+)")
+
+
+class Draft(NamedTuple):
+    """The three texts of a memory."""
+
+    title: str
+    when: str
+    content: str
+
+
+def draft(entry: Mapping[str, str]) -> Draft:
+    """The texts of an object that has them and nothing else.
+
+    Raises:
+        Refused: It has others.
+    """
+    if set(entry) != set(_FIELDS):
+        raise Refused("other fields than asked for", str(sorted(entry)))
+    return Draft(*(" ".join(entry[name].split()) for name in _FIELDS))
+
+
+def drafts(text: str, most: int) -> list[Draft]:
+    """The memories of an answer in the form of `FORM`.
+
+    Raises:
+        Refused: It has another form, or more of them.
+    """
+    entries = fenced_list(text)
+    if len(entries) > most:
+        raise Refused("more memories than asked for", str(len(entries)))
+    return [draft(e) for e in entries]
+
+
+def slot_lines(text: str) -> list[Draft]:
+    """The one memory that the pocket model writes, a line a text.
+
+    Raises:
+        Refused: These are not the three lines.
+    """
+    found = _SLOT_LINES.fullmatch(text.strip())
+    if found is None:
+        raise Refused("not the three lines", text[:200])
+    return [Draft(*(" ".join(part.split()) for part in found.groups()))]
+
+
+def lesson(
+    written: Draft, sources: Sequence[Trajectory], polarity: int, workflow: bool = False
+) -> MemoryItem:
+    """A draft as an item.
+
+    Args:
+        written: The texts.
+        sources: What the model had read, all of one task.
+        polarity: +1 for what worked, -1 for what went wrong.
+        workflow: Whether the content is a sequence of calls, which needs its tools at hand.
+
+    Raises:
+        Refused: The text may not stand in a prompt.
+    """
+    task, tools = sources[0].task, {t.name for s in sources for t in s.tools}
+    kind = MemoryKind.WORKFLOW if workflow else MemoryKind.LESSON
+    used = _called(written.content, tools) if workflow else ()
+    return safe(
+        MemoryItem(
+            id=stable_id(task.namespace, written.when, kind, used, written.content),
+            title=written.title,
+            when=written.when,
+            content=written.content,
+            kind=kind,
+            polarity=polarity,
+            group=task.group,
+            namespace=task.namespace,
+            origin=origin(sources),
+            tools=used,
+            sources=tuple(s.id for s in sources),
+            support=sum(verified(s) for s in sources),
+        )
+    )
+
+
+def origin(sources: Iterable[Trajectory]) -> Origin:
+    """Class of the least trusted text in some episodes."""
+    network = any("network" in tool.effects for s in sources for tool in s.tools)
+    return Origin.WEB_PAGE if network else Origin.ENVIRONMENT
+
+
+def safe(item: MemoryItem) -> MemoryItem:
+    """The item itself.
+
+    Raises:
+        Refused: Its text may not stand in a prompt, is too long, or has slots that nothing fills.
+    """
+    for field, limit in _LIMITS.items():
+        if not 0 < len(getattr(item, field)) <= limit:
+            raise Refused("a text is empty or too long", field)
+    found = complaint(item)
+    if found:
+        raise Refused("text that may not stand in a prompt", ": ".join(found))
+    if "```" in item.content + item.when + item.title:
+        raise Refused("text that may not stand in a prompt", "a fence")
+    if not set(_SLOT.findall(item.content)) <= set(_SLOT.findall(item.when)):
+        raise Refused("a slot that nothing fills", item.content)
+    return item
+
+
+def _called(content: str, tools: set[str]) -> tuple[str, ...]:
+    """Names of the tools in a sequence of calls.
+
+    Raises:
+        Refused: One was not at hand.
+    """
+    names = {part.strip().partition(" ")[0] for part in content.split("; ")} - {FINISH}
+    if not names <= tools:
+        raise Refused("a call of no tool at hand", content)
+    return tuple(sorted(names))
+
+
+def joined(before: MemoryItem, sources: Iterable[Trajectory]) -> MemoryItem:
+    """An item with more trajectories behind it; those that it has count once."""
+    fresh = [s for s in sources if s.id not in before.sources]
+    more = {
+        "sources": (*before.sources, *(s.id for s in fresh)),
+        "support": before.support + sum(verified(s) for s in fresh),
+    }
+    return before.model_copy(update=more) if fresh else before
+
+
+def changes(
+    found: Iterable[tuple[MemoryItem, Sequence[Trajectory]]], bank: Iterable[MemoryItem]
+) -> list[MemoryOp]:
+    """New items, and more sources for those that are known.
+
+    Args:
+        found: Items, each with what it was made from.
+        bank: Items visible now.
+    """
+    known = {i.id: i for i in bank}
+    now: dict[str, MemoryItem] = {}
+    told: dict[str, list[Trajectory]] = {}
+    for item, sources in found:
+        before = now.get(item.id) or known.get(item.id)
+        now[item.id] = joined(before, sources) if before else item
+        told.setdefault(item.id, []).extend(sources)
+    return [
+        _change(item, item.id in known, told[id])
+        for id, item in now.items()
+        if item != known.get(id)
+    ]
+
+
+def _change(item: MemoryItem, known: bool, told: Sequence[Trajectory]) -> MemoryOp:
+    good = sum(passed(t.score) for t in told)
+    reason = f"a model wrote it of {good} successes and {len(told) - good} failures"
+    kind = OpKind.EDIT if known else OpKind.ADD
+    return MemoryOp(kind=kind, target=item.id if known else None, item=item, reason=reason)

@@ -1,0 +1,1 @@
+"""Forgetters: which items of the bank are let go."""

@@ -1,0 +1,24 @@
+"""What forgetters share: the contract, and who may be forgotten.
+
+An item is forgotten by ending it in the generation that is being made; its versions stay in the
+store, so that a bad sweep can be undone. Pinned items are never forgotten.
+"""
+
+from __future__ import annotations
+
+from instar.contracts import Forgetter as Contract
+from instar.types import MemoryItem, MemoryOp, OpKind
+
+__all__ = ["Contract", "forgotten", "tokens"]
+
+_CHARACTERS = 4
+
+
+def forgotten(item: MemoryItem, reason: str) -> MemoryOp:
+    """The change that ends an item."""
+    return MemoryOp(kind=OpKind.RETIRE, target=item.id, reason=reason)
+
+
+def tokens(item: MemoryItem) -> int:
+    """About how many tokens the item takes in a prompt, at four characters each, rounded up."""
+    return -(-len(f"{item.when} {item.content}") // _CHARACTERS)
