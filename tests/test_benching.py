@@ -23,7 +23,8 @@ from instar.progress import Progress
 from instar.types import GenerationStatus, MemoryOp, OpKind
 
 QUIET = Progress(quiet=True)
-FEW = ("practise.tasks=16", "gate.tasks=16", "report.tasks=8")
+FEW = ("practise.tasks=16", "gate.tasks=16", "report.tasks=8", "world.house=9")
+"""Few tasks, in a house where so few are enough for a promotion."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ async def test_several_generations_are_labelled_and_compared_within_and_across(w
     found = await bench(workspace, generations=ids, arms=("base", "memory"))
     first, second = ids
     assert set(found["arms"]) == {f"{first}:base", f"{second}:base", f"{second}:memory"}
-    assert found["left_out"] == {f"{first}:memory": f"{first} remembers nothing of house_rules/3"}
+    assert found["left_out"] == {f"{first}:memory": f"{first} remembers nothing of house_rules/9"}
     assert [(p["a"], p["b"]) for p in found["paired"]] == [
         (f"{second}:base", f"{second}:memory"),
         (f"{first}:base", f"{second}:base"),

@@ -19,8 +19,8 @@ HEAVY = ("torch", "transformers", "chromadb", "playwright", "litellm", "trl", "d
 LAYERS = {"types": 0, "errors": 1, "compose": 4, "benching": 5, "evolve": 5}
 LAYERS |= {"ablating": 6, "doctor": 6, "cli": 6}
 SPINE, PART, TOP = 2, 3, 6
-# Commands of their own, which time whole parts together; nothing imports them.
-COMMANDS = "benchmarks.perf."
+# Commands of their own, which time or study whole parts together; nothing imports them.
+COMMANDS = ("benchmarks.perf.", "benchmarks.studies.")
 
 FILES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 SOURCES = [*FILES, *sorted((ROOT / "tests").rglob("*.py"))]

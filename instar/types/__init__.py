@@ -10,6 +10,7 @@ from __future__ import annotations
 from instar.types.episode import Score, ScoreSource, Status, StopReason, Trajectory
 from instar.types.generation import Adapter, Generation, GenerationStatus
 from instar.types.memory import (
+    BankDraw,
     MemoryItem,
     MemoryKind,
     MemoryOp,
@@ -34,6 +35,7 @@ from instar.types.turn import (
 
 __all__ = [
     "Adapter",
+    "BankDraw",
     "Generation",
     "GenerationStatus",
     "MemoryItem",

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from instar.types.memory import Recalled
+from instar.types.memory import BankDraw, Recalled
 from instar.types.record import Record
 from instar.types.task import Task
 from instar.types.turn import Prompts, Step, ToolSpec, Usage
@@ -72,6 +72,7 @@ class Trajectory(Record):
         purpose: What it was run for: ``practise``, ``gate``, ``report``, ``foreign``, ``live``...
         arm: Arm of an evaluation, empty in practise.
         memories: Recalled ones, shown and withheld, with propensities.
+        bank: The draw for the whole bank; None where none was made.
         prompts: The fixed texts as served.
         tools: The tools as served.
         started: Seconds since the epoch.
@@ -89,6 +90,7 @@ class Trajectory(Record):
     prompts: Prompts
     tools: tuple[ToolSpec, ...] = ()
     memories: tuple[Recalled, ...] = ()
+    bank: BankDraw | None = None
     steps: tuple[Step, ...] = ()
     stop: StopReason
     answer: str = ""
