@@ -8,8 +8,6 @@ from typing import Any
 
 __all__ = ["draw_curves"]
 
-_COLUMNS = 3
-
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw what a run logged; skills by door share a colour, dashed on pages.
@@ -17,18 +15,20 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     Args:
         history: Figures with ``tokens``, ``loss`` (nats a token, or None) and ``exam``.
     """
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6.5), layout="constrained")
+    tones = colormaps["tab20"].colors[::2] + colormaps["tab20"].colors[1::2]
     above, below = figure.subplots(2, 1, height_ratios=(1, 2), sharex=True)
     known = [h for h in history if h["loss"] is not None]
     above.plot([_millions(h) for h in known], [h["loss"] for h in known], color="0.3", linewidth=1)
     above.set_ylabel("loss (nats a token)")
     above.set_yscale("log")
-    colours: dict[str, str] = {}
+    colours: dict[str, Any] = {}
     for skill in dict.fromkeys(s for h in history for s in h["exam"]):
         seen = [h for h in history if skill in h["exam"]]
-        colour = colours.setdefault(skill.rpartition("/")[2], f"C{len(colours)}")
+        colour = colours.setdefault(skill.rpartition("/")[2], tones[len(colours) % len(tones)])
         below.plot(
             [_millions(h) for h in seen],
             [100 * h["exam"][skill] for h in seen],
@@ -40,7 +40,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     below.set_ylim(-2, 102)
     below.set_ylabel("exact answers (%), held-out words")
     below.set_xlabel("tokens (millions)")
-    below.legend(fontsize="x-small", ncols=_COLUMNS, loc="lower right")
+    below.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
     for axes in (above, below):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
