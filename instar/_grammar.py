@@ -208,7 +208,7 @@ class _Strings:
 
     def __call__(self, text: bytes) -> list[int]:
         """Asked for only where a grammar forces bytes, which ours does not."""
-        raise NotImplementedError
+        raise RuntimeError(f"a grammar forces {text!r}, and is not to force anything")
 
 
 class _Hermes:

@@ -221,7 +221,7 @@ def test_a_query_sees_its_prefix_and_itself_only(tokenizer):
 def test_the_rows_that_ship_are_of_the_kind_that_pocket_was_made_from(tokenizer):
     shipped = [json.loads(line) for line in (MODEL_DIR / "replay.jsonl").read_text().splitlines()]
     assert shipped == replay_rows(0, len(shipped)) and len(shipped) >= 200
-    assert sum("<memory>" in row["prompt"] for row in shipped) > len(shipped) / 3
+    assert sum("<memory>" in row["prompt"] for row in shipped) >= 0.45 * len(shipped)
     followed = [row for row in shipped if row["completion"].startswith("task: ")]
     assert any(" -> " in row["completion"] for row in followed)
     for row in shipped:

@@ -31,7 +31,7 @@ class Recipe:
         exam_each: Questions a skill in the exams on the way, ``final_each`` in the last one.
     """
 
-    tokens: int = 48_000_000
+    tokens: int = 45_000_000
     seed: int = 0
     form: str = "lfm2"
     width: int = 192
