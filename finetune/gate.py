@@ -2,10 +2,11 @@
 
 Pure arithmetic on paired episodes. A candidate is promoted if its clean success is shown to be no
 worse than a margin allows, and it is significantly better in success, in tokens or in steps; the
-last two are compared where both succeeded, else failing quickly would look like thrift. It is
-rejected only for measured failures. An episode that could not be measured counts against the
-candidate when it asks to be promoted, and for it when it would be rejected. Three looks at 95 %
-are taken, one a figure; the rates of false promotion that follow are in the tests.
+last two are compared where both succeeded, else failing quickly would look like thrift, and must be
+saved by a share that matters. It is rejected only for measured failures. An episode that could not be
+measured counts against the candidate when it asks to be promoted, and for it when it would be
+rejected. Three looks at 95 % are taken, one a figure; the rates of false promotion that follow are in
+the tests.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ class GateConfig(Record):
         margin: How much worse clean success may be at most and still be called no worse.
         level: Of the intervals.
         alpha: Of the exact test on success.
+        thrift: Share of tokens or steps that must be saved at least for that to count as better.
         seed: Of the bootstrap.
     """
 
     margin: float = Field(default=0.05, ge=0, lt=1)
     level: float = Field(default=0.95, gt=0.5, lt=1)
     alpha: float = Field(default=0.05, gt=0, lt=1)
+    thrift: float = Field(default=0.02, ge=0, lt=1)
     seed: int = 0
 
 
@@ -187,8 +190,8 @@ def _judge(
         )
     gains = (
         (success.above(0) and _exact(success, config), "clean success is significantly better"),
-        (tokens.below(0), f"{_saving(tokens)} tokens where both succeed"),
-        (steps.below(0), f"{_saving(steps)} steps where both succeed"),
+        (_saves(tokens, config), f"{_saving(tokens)} tokens where both succeed"),
+        (_saves(steps, config), f"{_saving(steps)} steps where both succeed"),
     )
     found = tuple(reason for shown, reason in gains if shown)
     if found:
@@ -198,6 +201,13 @@ def _judge(
 
 def _exact(figure: Figure, config: GateConfig) -> bool:
     return figure.p is not None and figure.p < config.alpha
+
+
+def _saves(figure: Figure, config: GateConfig) -> bool:
+    """Whether less is surely used, and so much less that it matters to somebody."""
+    if not figure.active or figure.difference is None:
+        return False
+    return figure.below(0) and -figure.difference >= config.thrift * figure.active
 
 
 def _saving(figure: Figure) -> str:

@@ -56,6 +56,14 @@ def test_the_same_success_with_fewer_steps_is_promoted():
     assert verdict.steps.n == 42
 
 
+def test_a_saving_that_nobody_would_notice_is_none():
+    word = "p" * 42 + "f" * 18
+    verdict = decide(side(word, tokens=990), side(word, tokens=1000))
+    assert verdict.tokens.below(0)
+    assert verdict.decision == "undecided"
+    assert decide(side(word, tokens=970), side(word, tokens=1000)).decision == "promote"
+
+
 def test_fewer_tokens_do_not_outweigh_success_that_may_be_lost():
     verdict = decide(side("f" * 3 + "p" * 57, tokens=100), side("p" * 60))
     assert verdict.decision == "undecided"

@@ -19,7 +19,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6.5), layout="constrained")
-    tones = colormaps["tab20"].colors[::2] + colormaps["tab20"].colors[1::2]
+    tones = [colormaps["tab20"](i) for i in (*range(0, 20, 2), *range(1, 20, 2))]
     above, below = figure.subplots(2, 1, height_ratios=(1, 2), sharex=True)
     known = [h for h in history if h["loss"] is not None]
     above.plot([_millions(h) for h in known], [h["loss"] for h in known], color="0.3", linewidth=1)
