@@ -1,27 +1,23 @@
-"""The nodes of the agent's graph, and the state that they hand on.
+"""The nodes of the agent's graph: what an agent does in a turn, and at the end.
 
-State is JSON only, so that any checkpointer can keep it; whatever is alive (episode, model, tools)
-is in `Run`, which LangGraph passes beside the state and never stores. The node `tools` runs *one*
-call and is entered again for the next: what a checkpoint has seen done is never done again.
+The node `tools` runs *one* call and is entered again for the next: what a checkpoint has seen done
+is never done again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from langgraph.runtime import Runtime
 
-from agent.approval import Approve, Refusal
-from agent.budget import Budget
+from agent._remembering import recall_again
+from agent._state import FINISH, Run, State, steps_of, utf8
+from agent.approval import Refusal
 from agent.loops import looping
-from instar.contracts import ChatModel, Episode, Recall
 from instar.errors import EpisodeFault, ModelFault
 from instar.render import messages, split_citation
 from instar.types import (
-    Prompts,
     Recalled,
     Reply,
     Result,
@@ -30,81 +26,18 @@ from instar.types import (
     Status,
     Step,
     StopReason,
-    Task,
     ToolCall,
-    ToolSpec,
     Usage,
     content_hash,
 )
 
-__all__ = ["FINISH", "Run", "State", "act", "answered", "approve", "finish", "recall", "tools"]
-
-FINISH = ToolSpec(
-    name="finish",
-    description="End the task, with an answer where one is asked for.",
-    parameters={"type": "object", "properties": {"answer": {"type": "string"}}, "required": []},
-)
-"""The tool that every agent has besides those of its episode."""
+__all__ = ["act", "answered", "approve", "finish", "tools"]
 
 NUDGE = "no call: answer with one call of a tool"
 OVER = "not run: the episode is over"
 TOO_MANY = "not run: too many calls in one turn"
 _CALLS_A_TURN = 16
 _SILENT_TURNS = 2
-
-
-class State(TypedDict, total=False):
-    """What is known in the middle of an episode, as JSON values.
-
-    Attributes:
-        id: Id of the trajectory to be.
-        turn: The step under way; None between turns.
-        refused: Reasons by index of the call in the turn.
-        observation: What there is to see now.
-        error: What failed, where the stop reason is a fault.
-    """
-
-    id: str
-    started: float
-    memories: list[dict[str, Any]]
-    steps: list[dict[str, Any]]
-    turn: dict[str, Any] | None
-    refused: dict[str, str]
-    observation: str
-    stop: str
-    answer: str
-    error: str
-    score: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Run:
-    """What is alive in one episode."""
-
-    model: ChatModel
-    prompts: Prompts
-    recall: Recall | None
-    budget: Budget
-    sampling: Sampling
-    approve: Approve
-    on_step: Callable[[Step], None] | None
-    clock: Callable[[], float]
-    task: Task
-    episode: Episode
-    tools: tuple[ToolSpec, ...]
-    seed: int
-    live: bool
-
-
-async def recall(state: State, runtime: Runtime[Run]) -> State:
-    """Choose memories once, and look for the first time."""
-    run = runtime.context
-    try:
-        observation = _utf8(await run.episode.observe())
-    except EpisodeFault as fault:
-        return {"stop": StopReason.FAULT.value, "error": str(fault)}
-    found = await run.recall(run.task, run.tools, run.seed) if run.recall else []
-    return {"memories": [m.model_dump(mode="json") for m in found], "observation": observation}
 
 
 async def act(state: State, runtime: Runtime[Run]) -> State:
@@ -114,7 +47,8 @@ async def act(state: State, runtime: Runtime[Run]) -> State:
     spent = run.budget.spent(len(done), usage, sum(s.seconds for s in done), run.live)
     if spent:
         return {"stop": spent.value}
-    memories = [Recalled.model_validate(m) for m in state["memories"]]
+    new = await recall_again(run, state, done)
+    memories = [Recalled.model_validate(m) for m in new.get("memories", state["memories"])]
     prompt = messages(run.prompts, memories, run.task, done, state["observation"], run.tools)
     began = run.clock()
     try:
@@ -123,8 +57,8 @@ async def act(state: State, runtime: Runtime[Run]) -> State:
         return {"stop": StopReason.FAULT.value, "error": str(fault)}
     step = _step(_plain(reply), state["observation"], memories, run.clock() - began)
     if not step.calls:
-        return _closed(run, state, _with(step, _own(NUDGE, state["observation"])))
-    return {"turn": step.model_dump(mode="json"), "refused": {}}
+        return {**new, **_closed(run, state, _with(step, _own(NUDGE, state["observation"])))}
+    return {**new, "turn": step.model_dump(mode="json"), "refused": {}}
 
 
 async def approve(state: State, runtime: Runtime[Run]) -> State:
@@ -237,19 +171,14 @@ def _plain(reply: Reply) -> Reply:
     """The reply as JSON and UTF-8 can hold it; what they cannot hold at all is an empty reply."""
     try:
         text = json.dumps(reply.model_dump(), default=str, ensure_ascii=False)
-        return Reply.model_validate(json.loads(_utf8(text), parse_constant=str))
+        return Reply.model_validate(json.loads(utf8(text), parse_constant=str))
     except (ValueError, RecursionError):
         return reply.model_copy(update={"content": "", "calls": ()})
 
 
-def _utf8(text: str) -> str:
-    """The text without lone surrogates, which models and pages do send and no store can keep."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def _with(step: Step, result: Result, seconds: float = 0.0) -> Step:
-    seen = None if result.observation is None else _utf8(result.observation)
-    kept = result.model_copy(update={"text": _utf8(result.text), "observation": seen})
+    seen = None if result.observation is None else utf8(result.observation)
+    kept = result.model_copy(update={"text": utf8(result.text), "observation": seen})
     more = {"results": (*step.results, kept), "seconds": step.seconds + seconds}
     return step.model_copy(update=more)
 
@@ -280,8 +209,3 @@ def _answer(call: ToolCall) -> str:
 
 def _unknown(evidence: str) -> dict[str, Any]:
     return Score(status=Status.UNKNOWN, evidence=evidence).model_dump(mode="json")
-
-
-def steps_of(state: State) -> list[Step]:
-    """The turns so far."""
-    return [Step.model_validate(s) for s in state.get("steps", ())]

@@ -18,23 +18,15 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from agent._nodes import (
-    FINISH,
-    Run,
-    State,
-    act,
-    answered,
-    approve,
-    finish,
-    recall,
-    steps_of,
-    tools,
-)
+from agent._nodes import act, answered, approve, finish, tools
+from agent._remembering import recall
+from agent._state import FINISH, Run, State, steps_of
 from agent.approval import Approve, Paused, allow
 from agent.budget import Budget
 from instar.contracts import ChatModel, Episode, Recall
 from instar.errors import ConfigError, EpisodeFault
 from instar.types import (
+    BankDraw,
     Prompts,
     Recalled,
     Result,
@@ -268,6 +260,7 @@ def _trajectory(
         prompts=run.prompts,
         tools=run.tools,
         memories=tuple(Recalled.model_validate(m) for m in state["memories"]),
+        bank=BankDraw.model_validate(state["bank"]) if state.get("bank") else None,
         steps=steps,
         stop=StopReason(state["stop"]),
         answer=state["answer"],

@@ -1,12 +1,14 @@
-"""``instar memory``: list, search, show; export and import stand in `instar._cli_exchange`."""
+"""``instar memory``: list, search, show; export, import and reembed stand in files of their own."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from instar import _cli_exchange
+from instar import _cli_exchange, _cli_history, _cli_reembed, _cli_worth
 from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, table
 
 if TYPE_CHECKING:
@@ -19,6 +21,12 @@ __all__ = ["register"]
 
 memory = typer.Typer(help="What is remembered.", no_args_is_help=True)
 
+
+class _Order(StrEnum):
+    WRITTEN = "written"
+    UPLIFT = "uplift"
+
+
 _Generation = Annotated[
     str | None,
     typer.Option("--generation", help="As this generation sees it; default: the active."),
@@ -28,6 +36,9 @@ _Generation = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     _cli_exchange.register(memory)
+    _cli_reembed.register(memory)
+    _cli_history.register(memory)
+    _cli_worth.register(memory)
     app.add_typer(memory, name="memory")
 
 
@@ -46,16 +57,33 @@ def _lines(items: Sequence[MemoryItem]) -> str:
 @memory.command("list")
 def list_items(
     generation: _Generation = None,
+    by: Annotated[
+        _Order, typer.Option(help="Order of writing, or of what practice shows them to be worth.")
+    ] = _Order.WRITTEN,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --by uplift: draw it into this file.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="With --by uplift: to which model; default: as set.")
+    ] = None,
     as_json: AsJson = False,
     workspace: Folder = None,
     seed: Seed = None,
 ) -> None:
     """All memories that a generation sees."""
+    from instar.errors import UserError
     from instar.store import Store
 
-    with Store.open(load(workspace, seed, None).workspace / "instar.db", create=False) as store:
+    if by is _Order.WRITTEN and (plot or model):
+        raise UserError("--plot and --model go with --by uplift.")
+    config = load(workspace, seed, None)
+    with Store.open(config.workspace / "instar.db", create=False) as store:
         items = store.items(_as_of(store, generation))
-    emit(as_json, {"items": [i.model_dump(mode="json") for i in items]}, _lines(items))
+        value: dict[str, Any] = {"items": [i.model_dump(mode="json") for i in items]}
+        text = _lines(items)
+        if by is _Order.UPLIFT:
+            value, text = _cli_worth.by_uplift(store, items, model or config.model.name, plot)
+    emit(as_json, value, text)
 
 
 @memory.command("show")

@@ -74,7 +74,9 @@ async def live(
     if active and active.model != workspace.config.model.name:
         # Memories are words, and of use to any model; an adapter belongs to its base.
         serving = serving.model_copy(update={"adapter": None})
-    agent = workspace.agent(serving, workspace.sampling(sampled=False), on_step=on_step)
+    agent = workspace.agent(
+        serving, workspace.sampling(sampled=False), purpose="live", on_step=on_step
+    )
     async with AsyncExitStack() as stack:
         episode = await _episode(workspace, url, stack)
         found = await agent.run(
@@ -85,6 +87,7 @@ async def live(
             adapter=serving.adapter,
             purpose="live",
         )
+    found = found.model_copy(update={"model": workspace.config.model.name})
     workspace.store.save_trajectory(found, stage="live")
     return found
 

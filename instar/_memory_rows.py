@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, insert, select
 
@@ -16,7 +16,7 @@ from instar._database import parse
 from instar._tables import memory_log, memory_versions
 from instar.types import MemoryItem, MemoryOp, MemoryStatus, OpKind
 
-__all__ = ["Writer", "latest", "pack", "unpack", "visible"]
+__all__ = ["Version", "Writer", "latest", "pack", "unpack", "visible", "write"]
 
 _ENDED = frozenset({MemoryStatus.RETIRED, MemoryStatus.INTERNALISED})
 
@@ -153,33 +153,38 @@ class Writer:
             self.seen[item.id] = Version(item, vector)
 
     def _write(self, item: MemoryItem, vector: bytes | None, op: MemoryOp) -> MemoryItem:
-        table = memory_versions
-        last = self.connection.scalar(
-            select(func.max(table.c.version)).where(table.c.id == item.id)
-        )
-        # Counted over all branches: (id, version) names one text for good.
-        item = item.model_copy(update={"version": (last or 0) + 1, "generation": self.generation})
-        self.connection.execute(
-            insert(table).values(
-                id=item.id,
-                version=item.version,
-                generation=item.generation,
-                status=item.status.value,
-                body=item.model_dump_json(),
-                vector=vector,
-            )
-        )
-        self.connection.execute(
-            insert(memory_log).values(
-                at=self.at,
-                kind=op.kind.value,
-                target=op.target,
-                item=item.id,
-                version=item.version,
-                generation=self.generation,
-                author=self.author,
-                reason=op.reason,
-            )
-        )
+        told = {"kind": op.kind.value, "target": op.target, "reason": op.reason}
+        why = {**told, "author": self.author, "at": self.at}
+        item = write(self.connection, self.generation, item, vector, why)
         self.written.append(item)
         return item
+
+
+def write(
+    connection: Connection,
+    generation: str,
+    item: MemoryItem,
+    vector: bytes | None,
+    why: Mapping[str, Any],
+) -> MemoryItem:
+    """Write a version of an item, with a line in the log.
+
+    Args:
+        connection: In a transaction of the caller.
+        generation: Who it is visible to, with its descendants.
+        item: Its version and generation are set here.
+        vector: As stored.
+        why: ``at, kind, target, author`` and ``reason`` of the log.
+
+    Returns:
+        The version as written.
+    """
+    table = memory_versions
+    last = connection.scalar(select(func.max(table.c.version)).where(table.c.id == item.id))
+    # Counted over all branches: (id, version) names one text for good.
+    item = item.model_copy(update={"version": (last or 0) + 1, "generation": generation})
+    named = {"version": item.version, "generation": generation}
+    kept = {"id": item.id, "status": item.status.value, "body": item.model_dump_json()}
+    connection.execute(insert(table).values(**kept, **named, vector=vector))
+    connection.execute(insert(memory_log).values(item=item.id, **named, **why))
+    return item

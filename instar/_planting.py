@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from instar.contracts import Recall
-from instar.types import MemoryKind, Recalled, Task, ToolSpec
+from instar.types import MemoryKind, Recalled, Recollection, Task, ToolSpec
 
 __all__ = ["ITEM", "HasFalseAdvice", "planted"]
 
@@ -26,10 +26,18 @@ class HasFalseAdvice(Protocol):
 def planted(recall: Recall, world: HasFalseAdvice) -> Recall:
     """A recall that adds false advice on the task's family to what it finds."""
 
-    async def both(task: Task, tools: Sequence[ToolSpec], seed: int) -> list[Recalled]:
-        found = await recall(task, tools, seed)
+    async def both(
+        task: Task,
+        tools: Sequence[ToolSpec],
+        seed: int,
+        about: str = "",
+        before: Sequence[Recalled] = (),
+    ) -> Recollection:
+        found = await recall(task, tools, seed, about, before)
+        if before:
+            return found
         false = Recalled(
-            label=f"m{len(found) + 1}",
+            label=f"m{len(found.memories) + 1}",
             item=ITEM,
             version=0,
             title=task.family,
@@ -37,6 +45,6 @@ def planted(recall: Recall, world: HasFalseAdvice) -> Recall:
             content=world.advice(task.family),
             kind=MemoryKind.LESSON,
         )
-        return [*found, false]
+        return found.model_copy(update={"memories": (*found.memories, false)})
 
     return both

@@ -12,10 +12,11 @@ from typing import Any
 
 from instar._loop import Loop
 from instar._methods import build
+from instar._worthing import practised
 from instar.contracts import Distiller, Forgetter, ModelDistiller
-from instar.types import MemoryOp, Trajectory
+from instar.types import MemoryOp, OpKind, Trajectory
 
-__all__ = ["distil", "forget"]
+__all__ = ["distil", "forget", "weigh"]
 
 _PRACTICE = ("practise_1", "practise_2")
 
@@ -49,9 +50,33 @@ async def distil(
             ops = await distiller.distill_with(asked.client(), lived, bank)
         else:
             ops = distiller.distill(lived, bank)
-        plan = _keep(loop, key, ops, distiller)
+        plan = _keep(loop, key, _on_trial(loop, ops), distiller)
     _write(loop, key, plan, candidate)
     return plan
+
+
+def _on_trial(loop: Loop, ops: Sequence[MemoryOp]) -> list[MemoryOp]:
+    """The changes, with what is new in the status in which a memory begins, if worth decides on it."""
+    if "uplift" not in loop.config.memory.forget:
+        return list(ops)
+    from memory.forget.uplift import Uplift
+
+    rules = build("memory.forget", "uplift", loop.config)
+    assert isinstance(rules, Uplift)
+    return [
+        op.model_copy(update={"item": rules.begin(op.item)})
+        if op.kind is OpKind.ADD and op.item is not None
+        else op
+        for op in ops
+    ]
+
+
+def weigh(loop: Loop, candidate: str) -> None:
+    """Keep for a candidate's ranking what its units are known to be worth by now."""
+    from memory.worth import Level, known, observations, worth
+
+    observed = observations(practised(loop.store, loop.config.model.name))
+    loop.workspace.bank.keep_worth(candidate, known(worth(observed, Level.CLUSTER)))
 
 
 def forget(loop: Loop, key: str, name: str, candidate: str) -> int:
@@ -69,8 +94,12 @@ def forget(loop: Loop, key: str, name: str, candidate: str) -> int:
     tail = f"/forget/{name}"
     plan = loop.store.stage(f"{key}{tail}")
     if plan is None:
+        from memory.forget.base import Observing
+
         forgetter: Forgetter = build("memory.forget", name, loop.config)
         _go_on(loop, forgetter, "g", tail)
+        if isinstance(forgetter, Observing):
+            forgetter.observe(practised(loop.store, loop.config.model.name))
         ops = forgetter.sweep(loop.store.items(candidate), _practised(loop))
         plan = _keep(loop, f"{key}{tail}", ops, forgetter)
     _write(loop, f"{key}{tail}", plan, candidate)

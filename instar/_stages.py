@@ -15,9 +15,9 @@ from typing import Any
 from instar._loop import Job, Loop, Output, State, draw
 from instar._methods import build
 from instar._practice import choose, learn
-from instar._reflecting import distil, forget
+from instar._reflecting import distil, forget, weigh
 from instar.compose import Serving
-from instar.threads import in_thread
+from instar.threads import give_back, in_thread
 from instar.types import (
     Generation,
     GenerationStatus,
@@ -98,6 +98,7 @@ async def reflect(loop: Loop, key: str, state: State) -> Output:
         for name in loop.config.memory.distill:
             plans[name] = await distil(loop, f"{key}/{name}", name, lived, candidate, "g")
         gone = sum(forget(loop, key, name, candidate) for name in loop.config.memory.forget)
+        weigh(loop, candidate)
     facts = {"changes": sum(len(p["ops"]) for p in plans.values()), "read": len(lived)}
     answers = {n: p["state"]["answers"] for n, p in plans.items() if "answers" in p["state"]}
     return Output({"memory": candidate}, facts | {"forgotten": gone, "answers": answers})
@@ -225,4 +226,5 @@ async def train_adapter(loop: Loop, key: str, dataset: str, parent: str | None) 
             trainer.progress = lambda p: tally.at(p.step, p.steps, f"loss {p.loss:.3f}")
         seed = draw(config, key)
         adapter = await in_thread(lambda: trainer.train(rows, base, before, out, seed))
+        give_back()
     return workspace.registry.record(adapter).name

@@ -3,16 +3,22 @@
 The arm works in a generation of its own, which sees what the measured one sees and what the stream
 has taught so far; it never serves. What an episode taught is written after the episode's line, so
 a run that broke off first learns what its last line had not yet taught.
+
+The figures of a run are always by the world's own score. With ``memory.judge`` distillers are told
+how an episode went by that verifier instead, as a method does that has no world to ask.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from benchmarks.runner import Line
 from instar._loop import Loop
+from instar._methods import build
 from instar._reflecting import distil
-from instar.types import Generation, GenerationStatus, Split
+from instar.contracts import Verifier
+from instar.types import Generation, GenerationStatus, Score, Split, Trajectory
 
 __all__ = ["Stream"]
 
@@ -25,10 +31,14 @@ class Stream:
         run: Name of the run.
         label: Of the arm within the run.
         generation: The one that the arm starts from.
+
+    Raises:
+        UnknownName: The settings name a judge that does not exist.
     """
 
     def __init__(self, loop: Loop, run: str, label: str, generation: Generation) -> None:
         self._loop, self._key = loop, f"{run}/{label}"
+        self._judge = _judge(loop)
         made = generation.model_copy(
             update={
                 "id": f"{run}-{label.replace(':', '-')}",
@@ -54,7 +64,35 @@ class Stream:
         # Distillers read practise only. In a stream a task is practised once it has been scored;
         # what it taught is seen by this generation and by no other.
         practised = line.trajectory.task.model_copy(update={"split": Split.PRACTISE})
-        lived = line.trajectory.model_copy(update={"task": practised})
+        score = await self._score(f"{self._key}/{task}/{attempt}/judged", line.trajectory)
+        lived = line.trajectory.model_copy(update={"task": practised, "score": score})
         for name in self._loop.config.memory.distill:
             key = f"{self._key}/{task}/{attempt}/{name}"
             await distil(self._loop, key, name, [lived], self.generation.id, self._key)
+
+    def answers(self) -> dict[str, Any]:
+        """What became of the answers of the model so far, by distiller that asks one."""
+        plans = self._loop.store.stages(f"{self._key}/").items()
+        states = {key.rpartition("/")[2]: plan.get("state", {}) for key, plan in plans}
+        return {name: s["answers"] for name, s in states.items() if "answers" in s}
+
+    async def _score(self, key: str, lived: Trajectory) -> Score:
+        """How the episode went, as distillers are told; a verdict is asked for once and kept."""
+        if self._judge is None:
+            return lived.score
+        kept = self._loop.store.stage(key)
+        if kept is None:
+            (score,) = await self._judge.score(lived.task, [lived])
+            kept = {"score": score.model_dump(mode="json")}
+            self._loop.store.finish_stage(key, kept)
+        return Score.model_validate(kept["score"])
+
+
+def _judge(loop: Loop) -> Verifier | None:
+    """The verifier of the settings with the model that distillers ask."""
+    if loop.config.memory.judge is None:
+        return None
+    made = build("agent.verify", loop.config.memory.judge, loop.config)
+    model = loop.workspace.model(loop.config.memory.model).client()
+    judge: Verifier = type(made)(made.config, model)
+    return judge

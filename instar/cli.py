@@ -13,7 +13,15 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from instar import _cli_ablate, _cli_bench, _cli_evolve, _cli_memory, _cli_other, _cli_pocket
+from instar import (
+    _cli_ablate,
+    _cli_bench,
+    _cli_evolve,
+    _cli_memory,
+    _cli_other,
+    _cli_pocket,
+    _cli_purge,
+)
 from instar.errors import InstarError, UserError
 
 __all__ = ["app", "main"]
@@ -31,6 +39,7 @@ _cli_ablate.register(app)
 _cli_memory.register(app)
 _cli_other.register(app)
 _cli_pocket.register(app)
+_cli_purge.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -13,7 +13,6 @@ process holds one model and one browser, both made when they are first needed.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import cached_property
 from pathlib import Path
@@ -22,21 +21,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 from instar._methods import build
 from instar._models import Models
-from instar._planting import HasFalseAdvice, planted
+from instar._recalling import recaller, withheld
 from instar._serving import ARMS, FOREIGN, Serving, arm
 from instar.config import Config
-from instar.contracts import Recall, Solve, World
+from instar.contracts import Solve, World
 from instar.errors import EpisodeFault, WorkspaceError
 from instar.store import Store
 from instar.types import (
     Generation,
-    Recalled,
     Sampling,
     Score,
     Status,
     StopReason,
     Task,
-    ToolSpec,
     Trajectory,
 )
 
@@ -111,10 +108,18 @@ class Workspace:
         from memory.embed import load_embedder
 
         memory = self.config.memory
-        options: dict[str, Any] = {"k": memory.k}
+        options: dict[str, Any] = {
+            "k": memory.k,
+            "tokens": memory.tokens,
+            "namespaces": memory.namespaces,
+            "near": memory.same,
+        }
         if memory.floor is not None:
             options["floor"] = memory.floor
-        return Bank(self.store, load_embedder(memory.embedder), self.path / "index", **options)
+        embedder = load_embedder(memory.embedder, memory.embedder_url, self.store.embedder())
+        return Bank(
+            self.store, embedder, self.path / "index", index_url=memory.index_url, **options
+        )
 
     @cached_property
     def registry(self) -> Registry:
@@ -177,27 +182,12 @@ class Workspace:
         foreign = self.foreign.namespace if self.foreign else None
         return arm(name, generation, foreign, placebo)
 
-    def _recall(self, serving: Serving, guard: frozenset[str]) -> Recall | None:
-        as_of = serving.memory
-        if as_of is None:
-            return None
-        bank, namespaces = self.bank, [serving.namespace] if serving.namespace else None
-
-        async def recall(task: Task, tools: Sequence[ToolSpec], seed: int) -> list[Recalled]:
-            return await bank.recall(
-                task, tools, as_of=as_of, seed=seed, namespaces=namespaces, guard=guard
-            )
-
-        home = self.home
-        if serving.planted and isinstance(home, HasFalseAdvice):
-            return planted(recall, home)
-        return recall
-
     def agent(
         self,
         serving: Serving,
         sampling: Sampling,
         guard: frozenset[str] = frozenset(),
+        purpose: str = "",
         **parts: Any,
     ) -> Agent:
         """The agent as a generation has it.
@@ -206,19 +196,24 @@ class Workspace:
             serving: What answers.
             sampling: How to decode.
             guard: Options of `memory.bank.GUARDS`.
+            purpose: What its episodes are run for; decides whether memories are withheld.
             parts: Go to `agent.graph.Agent`.
         """
         from agent.budget import Budget
         from agent.graph import Agent
         from agent.prompts import load_prompts
 
+        recall = None
+        if serving.memory is not None:
+            shares = withheld(self.config.memory, purpose)
+            recall = recaller(self.bank, serving, guard, shares, self.home)
         folder = Path(self.registry.get(serving.adapter).path) if serving.adapter else None
         limits = self.config.agent
         budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, loop=limits.loop)
         return Agent(
             self.model(serving.model).client(folder),
             load_prompts(limits.prompts),
-            recall=self._recall(serving, guard),
+            recall=recall,
             **{"budget": budget, "sampling": sampling, **parts},
         )
 
@@ -247,14 +242,15 @@ class Workspace:
             sampled: Whether to sample; the default is greedy.
             guard: What recall leaves out, for evaluation; options of `memory.bank.GUARDS`.
         """
-        agent = self.agent(serving, self.sampling(sampled), guard)
+        agent = self.agent(serving, self.sampling(sampled), guard, purpose)
+        name = self.model(serving.model).name  # as it was asked for, whatever adapter it carries
 
         async def solve(task: Task, seed: int) -> Trajectory:
             try:
                 episode = await world.open(task, seed)
             except EpisodeFault as fault:
                 return self._unopened(task, seed, serving, purpose, arm, str(fault))
-            return await agent.run(
+            found = await agent.run(
                 task,
                 episode,
                 seed=seed,
@@ -263,6 +259,7 @@ class Workspace:
                 purpose=purpose,
                 arm=arm,
             )
+            return found.model_copy(update={"model": name})
 
         return solve
 

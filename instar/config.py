@@ -7,11 +7,9 @@ names the place it came from and the nearest key that does.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 from pydantic import (
     BaseModel,
@@ -23,13 +21,13 @@ from pydantic import (
     ValidationError,
 )
 
+from instar import _config_layers as places
+from instar._urls import Url
 from instar.errors import ConfigError, UnknownName
 
 __all__ = ["Config", "keys", "load_config", "presets"]
 
 _PRESETS = Path(__file__).parent / "presets"
-_PREFIX = "INSTAR_"
-_FREE = "methods"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -62,14 +60,30 @@ class Agent(Section):
 
 
 class Memory(Section):
-    """The bank. Without a floor its own holds; without a model distillers ask the one that acts."""
+    """The bank. Without a floor its own holds; without a model distillers ask the one that acts.
+
+    What is withheld is withheld in practice; in live sessions only with ``withhold_live``. An
+    embedder ``litellm/<model>`` may stand at a URL of one's own; with a URL of a Chroma server the
+    index lives there instead of in the workspace. With a judge, a verifier, distillers of a stream
+    go by its verdict instead of the world's score.
+    """
 
     embedder: str = "hash"
+    embedder_url: Url | None = None
+    index_url: Url | None = None
     k: PositiveInt = 4
     floor: float | None = None
     distill: tuple[str, ...] = ("workflow", "rules")
     model: str | None = None
-    forget: tuple[str, ...] = ()
+    judge: str | None = None
+    forget: tuple[str, ...] = ("uplift", "capacity")
+    tokens: PositiveInt = 2_000
+    namespaces: tuple[str, ...] = ("shared",)
+    same: Share | None = 0.95
+    withhold_bank: Share = 0.15
+    withhold_candidate: Share = 0.5
+    withhold_active: Share = 0.1
+    withhold_live: bool = False
 
 
 class Curriculum(Section):
@@ -146,13 +160,6 @@ class Config(Section):
     methods: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 
-class _Layer(NamedTuple):
-    """Settings from one place, by dotted key."""
-
-    source: str
-    values: dict[str, Any]
-
-
 def keys() -> list[str]:
     """Every dotted key there is, in order; a key of ``methods`` is free."""
     found: list[str] = []
@@ -160,7 +167,7 @@ def keys() -> list[str]:
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
             found += [f"{name}.{key}" for key in kind.model_fields]
-        elif name != _FREE:
+        elif name != places.FREE:
             found.append(name)
     return found
 
@@ -184,117 +191,23 @@ def load_config(
 
     Raises:
         ConfigError: A key that does not exist, a value that does not fit, a file that is no TOML.
-        UnknownName: A preset that does not exist.
+        UnknownName: A preset that does not exist; one of your own is a path that ends in ``.toml``.
     """
-    layers = [_file(path), _environment(env or {}), _options(overrides)]
+    known = keys()
+    layers = [places.file(path), places.environment(env or {}, known), places.options(overrides)]
     named = [layer.values["preset"] for layer in layers if "preset" in layer.values]
     layers.insert(0, _preset(str(named[-1]) if named else Config().preset))
     for layer in layers:
-        _check_keys(layer)
+        places.check_keys(layer, known)
     try:
-        return Config.model_validate(_nest(layers))
+        return Config.model_validate(places.nest(layers))
     except ValidationError as error:
-        raise ConfigError(_explain(error, layers)) from error
+        raise ConfigError(places.explain(error, layers, known)) from error
 
 
-def _preset(name: str) -> _Layer:
+def _preset(name: str) -> places.Layer:
+    if name.endswith(".toml"):
+        return places.toml(Path(name).expanduser(), "Presets: " + ", ".join(presets()))
     if name not in presets():
-        raise UnknownName("preset", name, presets())
-    return _toml(_PRESETS / f"{name}.toml")
-
-
-def _file(path: Path | None) -> _Layer:
-    if path is None or (path.is_dir() and not (path / "instar.toml").exists()):
-        return _Layer("", {})
-    return _toml(path / "instar.toml" if path.is_dir() else path)
-
-
-def _toml(path: Path) -> _Layer:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error.strerror}. Make one: instar init"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    return _Layer(str(path), _flatten(values))
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        key = f"{prefix}{name}"
-        flat |= _flatten(value, f"{key}.") if isinstance(value, dict) else {key: value}
-    return flat
-
-
-def _environment(env: Mapping[str, str]) -> _Layer:
-    """Variables with a double underscore are keys; of the others those that name a plain setting."""
-    values: dict[str, Any] = {}
-    for name, text in sorted(env.items()):
-        key = name.removeprefix(_PREFIX).lower().replace("__", ".")
-        if name.startswith(_PREFIX) and ("." in key or key in keys()):
-            values[key] = _value(text)
-    return _Layer("the environment", values)
-
-
-def _options(overrides: Iterable[str]) -> _Layer:
-    values = {}
-    for option in overrides:
-        key, equals, text = option.partition("=")
-        if not equals:
-            raise ConfigError(f"-o {option}: type -o section.key=value")
-        values[key.strip()] = _value(text.strip())
-    return _Layer("-o", values)
-
-
-def _value(text: str) -> Any:
-    """A value as TOML writes it, ``none``, or else the text itself."""
-    if text.lower() == "none":
-        return None
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return parsed["value"] if set(parsed) == {"value"} else text
-
-
-def _check_keys(layer: _Layer) -> None:
-    known = keys()
-    for key in layer.values:
-        if key not in known and not (key.startswith(f"{_FREE}.") and key.count(".") >= 2):
-            raise ConfigError(f"Unknown setting {key!r} in {layer.source}.{_suggest(key, known)}")
-
-
-def _suggest(key: str, known: Sequence[str]) -> str:
-    section, _, last = key.rpartition(".")
-    siblings = [name for name in known if name.rpartition(".")[0] == section]
-    same = [name for name in known if name.rpartition(".")[2] == last]
-    near = same or difflib.get_close_matches(key, (section and siblings) or known, n=1, cutoff=0.75)
-    if near:
-        return f" Did you mean {near[0]!r}?"
-    return f" Available: {', '.join(siblings or known)}."
-
-
-def _nest(layers: Iterable[_Layer]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.values.items():
-            *sections, last = key.split(".")
-            at = nested
-            for section in sections:
-                if not isinstance(at.get(section), dict):
-                    at[section] = {}
-                at = at[section]
-            at[last] = value
-    return nested
-
-
-def _explain(error: ValidationError, layers: Sequence[_Layer]) -> str:
-    """The first thing wrong: key, place, what is wrong with it and what was given."""
-    first = error.errors()[0]
-    parts = [str(part) for part in first["loc"]]
-    key = ".".join(parts[:2]) if ".".join(parts[:2]) in keys() else ".".join(parts)
-    place = next((f" in {x.source}" for x in reversed(layers) if key in x.values), "")
-    return f"Setting {key!r}{place}: {first['msg']}, not {first['input']!r}."
+        raise UnknownName("preset", name, presets(), "Your own: a path that ends in .toml")
+    return places.toml(_PRESETS / f"{name}.toml")

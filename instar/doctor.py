@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from instar import _workspace_checks
+from instar import _service_checks, _workspace_checks
 from instar._findings import Finding, State
 from instar.errors import UserError
 
@@ -40,6 +40,12 @@ async def examine(workspace: Path) -> list[Finding]:
     async def disk() -> list[Finding]:
         return [_workspace_checks.disk(workspace)]
 
+    async def embedder() -> list[Finding]:
+        return await _service_checks.embedder(workspace)
+
+    async def index_server() -> list[Finding]:
+        return await _service_checks.index_server(workspace)
+
     checks: dict[str, Check] = {
         "Python": _python,
         "packages": _packages,
@@ -50,6 +56,8 @@ async def examine(workspace: Path) -> list[Finding]:
         "CUDA": _cuda,
         "disk": disk,
         "workspace": in_workspace,
+        "embedder": embedder,
+        "index server": index_server,
     }
     return [found for name, check in checks.items() for found in await _guarded(name, check)]
 

@@ -1,9 +1,9 @@
 """Models behind a wire, through litellm; and the scripted model, re-exported from its own file.
 
 litellm knows the providers; a server of one's own in OpenAI's format is asked directly. Everything
-around it is decided here, because it differs between them: one retry policy with an injected sleep
-(litellm's own is switched off), one error with one line for whatever cannot be mended by asking
-again, arguments decoded, a price only where one is known.
+around it is decided here and in `_providers`, because it differs between them: one retry policy with
+an injected sleep (litellm's own is switched off), one error with one line for whatever cannot be
+mended by asking again, arguments decoded, a price only where one is known.
 A server that leaves tool calls in the text (many do for open models) is read by `_toolparse`.
 """
 
@@ -11,39 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cache
 from typing import Any
 
-from instar._openai_server import OpenAIServer, status_of
+from instar._openai_server import OpenAIServer
+from instar._providers import explain, litellm, mendable, own_server_key, seconds_before
 from instar._scripted import Scripted
 from instar._toolparse import decode_arguments, parse_reply
 from instar.errors import ModelFault, UserError
 from instar.types import Message, Reply, Sampling, ToolCall, ToolSpec, Usage
 
 __all__ = ["LiteLLM", "Scripted"]
-
-_LONGEST_WAIT = 60.0
-_MENDABLE = frozenset({408, 409, 425, 429})
-_KEYLESS = "no-key"
-
-
-@cache
-def _litellm() -> Any:
-    """The library, quiet: no download of the price list, no telemetry, no log lines."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    import litellm
-
-    litellm.telemetry = False
-    litellm.suppress_debug_info = True
-    litellm.drop_params = True
-    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    return litellm
 
 
 class LiteLLM:
@@ -75,7 +55,7 @@ class LiteLLM:
         self.name = model
         self.provider = model.split("/", 1)[0] if "/" in model else _provider(model)
         self._base_url = base_url
-        self._api_key = api_key or _own_server_key(self.provider, base_url)
+        self._api_key = api_key or own_server_key(self.provider, base_url)
         own = base_url if self.provider == "openai" else None
         self._server = OpenAIServer(own, self._api_key, timeout) if own else None
         self._timeout = timeout
@@ -101,9 +81,9 @@ class LiteLLM:
             except ModelFault:
                 raise
             except Exception as error:
-                if not _mendable(error) or attempt == self._retries:
+                if not mendable(error) or attempt == self._retries:
                     raise ModelFault(self._explain(error)) from error
-                await self._sleep(self._wait(attempt, error))
+                await self._sleep(seconds_before(attempt, error, self._jitter))
             else:
                 return self._reply(response, tools, self._clock() - started)
         raise AssertionError("unreachable")
@@ -134,7 +114,7 @@ class LiteLLM:
         """The provider's answer, in OpenAI's form."""
         if self._server is not None:
             return await self._server.ask(request)
-        return await _litellm().acompletion(
+        return await litellm().acompletion(
             **request,
             timeout=self._timeout,
             api_base=self._base_url,
@@ -145,32 +125,12 @@ class LiteLLM:
             _skip_mcp_handler=True,
         )
 
-    def _wait(self, attempt: int, error: Exception) -> float:
-        """Seconds before the next request: what the server asked for, else doubling with jitter."""
-        asked = _retry_after(error)
-        if asked is not None:
-            return min(_LONGEST_WAIT, asked)
-        return min(_LONGEST_WAIT, 2.0**attempt) * (0.5 + self._jitter.random() / 2)
-
     def _explain(self, error: Exception) -> str:
         """One line that says what went wrong and, where it is known, what to do."""
-        where = self._base_url or self.provider
-        text = " ".join(str(error).split())
-        status = status_of(error)
-        if "LLM Provider NOT provided" in text:
+        if "LLM Provider NOT provided" in str(error):
             return _unknown(self.name)
-        if status == 401 or "Missing credentials" in text:
-            variable = f"{self.provider.upper()}_API_KEY"
-            return (
-                f"{where} refused the key for {self.name!r}, or none is set: export {variable}=..."
-            )
-        if status == 404:
-            return f"{where} has no model {self.name!r}."
-        if "Connection error" in text or "Cannot connect" in text:
-            return f"{where} cannot be reached for model {self.name!r}: is the server running?"
-        if status == 408:
-            return f"{where} did not answer within {self._timeout:g} s for model {self.name!r}."
-        return f"{where} failed for model {self.name!r}: {text[:300]}"
+        where = self._base_url or self.provider
+        return explain(error, self.name, self.provider, where, self._timeout)
 
     def _reply(self, response: Any, tools: Sequence[ToolSpec], seconds: float) -> Reply:
         choice = response.choices[0] if response.choices else None
@@ -211,10 +171,10 @@ class LiteLLM:
 
 def _provider(model: str) -> str:
     """The provider that litellm takes a bare model name for."""
-    litellm = _litellm()
+    library = litellm()
     try:
-        return str(litellm.get_llm_provider(model)[1])
-    except litellm.exceptions.BadRequestError as error:
+        return str(library.get_llm_provider(model)[1])
+    except library.exceptions.BadRequestError as error:
         raise UserError(_unknown(model)) from error
 
 
@@ -223,29 +183,6 @@ def _unknown(model: str) -> str:
         f"Unknown model {model!r}: write pocket, local/DIR, scripted:FILE.jsonl, "
         "provider/model, or give a base URL."
     )
-
-
-def _own_server_key(provider: str, base_url: str | None) -> str | None:
-    """Servers of one's own want no key, but OpenAI's client insists on having one."""
-    needed = base_url is not None and provider in {"openai", "hosted_vllm"}
-    return _KEYLESS if needed and not os.environ.get(f"{provider.upper()}_API_KEY") else None
-
-
-def _mendable(error: Exception) -> bool:
-    status = status_of(error)
-    if status is None or "Missing credentials" in str(error):
-        return False
-    return status in _MENDABLE or status >= 500
-
-
-def _retry_after(error: Exception) -> float | None:
-    for holder in (error, error.__cause__, error.__context__):
-        headers = getattr(getattr(holder, "response", None), "headers", None) or {}
-        headers = headers or getattr(holder, "litellm_response_headers", None) or {}
-        value = headers.get("retry-after", "")
-        if value.replace(".", "", 1).isdigit():
-            return float(value)
-    return None
 
 
 def _wire(message: Message) -> Message:

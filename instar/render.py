@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from instar.types import (
+    MemoryKind,
     Message,
     Prompts,
     Recalled,
@@ -39,6 +40,8 @@ __all__ = [
 _RECITED = re.compile(r"^task: [^\n]*\[(m\d+)\] -> [^\n]*")
 _CITED = re.compile(r"^[^\n]*\[(m\d+)\]")
 _REFERENCE = re.compile(r"^e\d{1,3}$")
+_ABOUT = {MemoryKind.PRINCIPLE: "always", MemoryKind.TOOL_NOTE: "tool"}
+"""What the occasion of a memory is of, where it is not the task."""
 _LINE_CHARACTERS = 160
 _HISTORY_LINES = 24
 
@@ -90,7 +93,8 @@ def done_lines(steps: Sequence[Step], tools: Sequence[ToolSpec]) -> list[str]:
 def memory_line(memory: Recalled) -> str:
     """A memory as the prompt shows it: when, label, what."""
     content = " ".join(memory.content.split())
-    return f"task: {memory.when} [{memory.label}] -> {content}"
+    about = _ABOUT.get(memory.kind, "task")
+    return f"{about}: {memory.when} [{memory.label}] -> {content}"
 
 
 def _system(prompts: Prompts, memories: Sequence[Recalled]) -> str:
@@ -118,17 +122,18 @@ def messages(
     """The two messages of a turn.
 
     Args:
-        memories: All that were recalled; only those shown are rendered.
+        memories: All that were recalled; only those shown are rendered, from their turn on.
         steps: The turns before this one.
         observation: What there is to see now, in full.
     """
+    known = [m for m in memories if m.since <= len(steps)]
     done = done_lines(steps, tools)
     parts = [observation.strip()]
     if done:
         parts += ["done:", *done]
     parts.append(f"task: {task.instruction}")
     return [
-        {"role": "system", "content": _system(prompts, memories)},
+        {"role": "system", "content": _system(prompts, known)},
         {"role": "user", "content": "\n".join(p for p in parts if p)},
     ]
 

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from instar import _memory_rows, _tables
+from instar import _memory_history, _memory_rows, _tables
 from instar._database import Database, parse
 from instar._ledger import Ledger, body_of, path_of
 from instar.errors import WorkspaceError
@@ -204,6 +204,30 @@ class Store(Ledger):
                 writer.apply(op)
             reach("store.apply")
         return writer.written
+
+    def undo(
+        self, change: int, generation: str, author: str = "", force: bool = False
+    ) -> list[MemoryItem]:
+        """Take back one change of the bank, as new versions in a generation.
+
+        Items become what the generation saw before: text, status and vector.
+
+        Args:
+            change: Its number; see `instar._memory_history.changes`.
+            generation: Who the new versions are visible to, with its descendants.
+            author: Id of the method or person that asked.
+            force: Also where an item has been changed since.
+
+        Raises:
+            UserError: There is no such change, or a later one stands in the way and is named.
+            UnknownName: There is no such generation.
+        """
+        with self.database.write() as connection:
+            path = path_of(connection, generation)
+            at = self._clock()
+            written = _memory_history.take_back(connection, path, change, author, at, force)
+            reach("store.undo")
+        return written
 
     def _check_dimension(self, vectors: Mapping[str, Sequence[float]]) -> None:
         dimension = (self.embedder() or {}).get("dimension")

@@ -5,7 +5,7 @@ judged by unit, that is by cluster: the evidence is the wealth of somebody who b
 to harm (`instar.sequences`), from which any number of looks takes nothing.
 
 * A new item is a candidate. One from untrusted text (web page, tool, user) is quarantined instead,
-  so that practise alone may show it, until verified successes stand behind it.
+  so that practise alone may show it, until verified successes stand behind it. What is pinned stays.
 * A candidate that seems to help becomes active, and so does a trusted one that after a trial looks
   better than nothing. Candidates are withheld half the time, active ones a tenth.
 * Moderate evidence of harm quarantines; what clears a unit brings it back as a candidate. This looks
@@ -45,8 +45,6 @@ SHOWN: Mapping[MemoryStatus, float] = {
 }
 """Probability with which practise shows a unit; what has no entry is never shown."""
 
-_UNTRUSTED = frozenset({Origin.WEB_PAGE, Origin.TOOL, Origin.USER})
-
 
 class Rules(Record):
     """Where the lines are drawn.
@@ -59,6 +57,7 @@ class Rules(Record):
         restart: Recalls after which recent evidence is gathered anew.
         support: Verified successes that make up for an untrusted origin.
         margin: An effect smaller than this does not matter.
+        trusted: Origins whose text may be shown before anything speaks for it.
     """
 
     level: float = Field(0.05, gt=0, lt=1)
@@ -67,6 +66,7 @@ class Rules(Record):
     restart: int = Field(50, ge=1)
     support: int = Field(1, ge=1)
     margin: float = Field(MARGIN, gt=0)
+    trusted: tuple[Origin, ...] = (Origin.ENVIRONMENT, Origin.SELF)
 
 
 class Evidence(NamedTuple):
@@ -104,7 +104,7 @@ def first_status(item: MemoryItem, rules: Rules | None = None) -> MemoryStatus:
 
 
 def _trusted(item: MemoryItem, rules: Rules) -> bool:
-    return item.origin not in _UNTRUSTED or item.support >= rules.support
+    return item.origin in rules.trusted or item.support >= rules.support
 
 
 def evidence(now: Sample, ever: Sample, rules: Rules) -> list[Evidence]:
@@ -197,10 +197,11 @@ def sweep(
         rules: None: the usual ones.
     """
     rules = rules or Rules()
+    alive = {item.id for item in items}
     units: dict[str, list[MemoryItem]] = defaultdict(list)
     for item in items:
-        units[(unit_of or {}).get(item.id, item.id)].append(item)
-    alive = {item.id for item in items}
+        if not item.pinned:
+            units[(unit_of or {}).get(item.id, item.id)].append(item)
     gone = {d.unit for o in observed for d in o.draws if alive.isdisjoint(d.items)}
     ever, now = _of_units(observed, ()), _of_units(observed, gone)
     known: dict[str, dict[str, Evidence]] = defaultdict(dict)
@@ -213,7 +214,17 @@ def sweep(
         trusted = {u for u in found if all(_trusted(i, rules) for i in units[u])}
         for unit, change in judge(standing, found, trusted, rules).items():
             ops += [_op(item, change) for item in units[unit] if item.status is not change.status]
-    return ops
+    return ops + [
+        op for unit in sorted(units.keys() - ever.keys()) for op in _vouched(units[unit], rules)
+    ]
+
+
+def _vouched(unit: Sequence[MemoryItem], rules: Rules) -> list[MemoryOp]:
+    """Untrusted text that was never shown, and that verified successes now stand behind."""
+    if not all(_trusted(item, rules) for item in unit):
+        return []
+    change = Change(MemoryStatus.CANDIDATE, "verified successes stand behind it")
+    return [_op(item, change) for item in unit if item.status is MemoryStatus.QUARANTINED]
 
 
 def _of_units(observed: Iterable[Observation], gone: Collection[str]) -> dict[str, list[Case]]:

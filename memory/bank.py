@@ -2,50 +2,52 @@
 
 The store is the truth and holds the vectors; the index follows it and is made to agree on opening,
 without embedding. Recall compares the instruction with the `when` of items that the generation
-sees, in the task's namespace, whose tools are all at hand. A bank of some thousands is compared
-exactly, which is faster than any index; of a larger one the index is asked for more than is needed
-and the answer filtered here. Too little above the floor, or an index that lacks something or fails,
-means an exact comparison again: the index saves time, and what it misses is what HNSW misses.
+sees, in the task's namespace and those that are shared, whose tools are all at hand. A bank of some
+thousands is compared exactly, which is faster than any index; of a larger one the index is asked for
+more than is needed and the answer filtered here. Too little above the floor, or an index that lacks
+something or fails, means an exact comparison again: the index saves time, and what it misses is what
+HNSW misses.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from instar.errors import UnknownName, WorkspaceError
 from instar.failpoints import reach
 from instar.store import Store
 from instar.types import (
     GenerationStatus,
     MemoryItem,
     MemoryOp,
+    OpKind,
     Recalled,
+    Recollection,
     Task,
     ToolSpec,
 )
+from memory._follower import Follower, opened
+from memory._guard import GUARDS, Guard
+from memory._hybrid import Look, Words, fused
+from memory._nearest import Nearest
 from memory._rank import choose
+from memory._recall import recollection, within
+from memory._record import check_embedder
+from memory._standing import standing
 from memory._view import Hit, View
-from memory.embed import Embedder
-from memory.index import IndexBroken, VectorIndex, entry_name
+from memory._views import Views
+from memory._withhold import Withholding
+from memory.duplicates import clustered
+from memory.embed import Embedder, occasion
+from memory.index import VectorIndex, entry_name
 
-__all__ = ["GUARDS", "Bank"]
+__all__ = ["GUARDS", "Bank", "Withholding"]
 
-_LOG = logging.getLogger(__name__)
 _AGENT_TOOLS = frozenset({"finish"})
 _OVERFETCH = 16
 _CACHED_TEXTS = 8192
-_CACHED_VIEWS = 4
-
-GUARDS = frozenset({"same_task", "same_family"})
-"""Options of evaluation: leave out what was learnt from the same task, or from its family."""
 
 
 class Bank:
@@ -59,9 +61,18 @@ class Bank:
         k: At most so many are recalled.
         margin: How far below the nearest a memory may lie.
         exact_below: So many rows are compared exactly rather than asked of the index.
+        tokens: About so many are recalled at most.
+        namespaces: Looked in besides the task's own.
+        near: Cosine from which two occasions are the same, to find items that say the same; None:
+            nobody looks for them.
+        lexical: Whether words are looked for besides likeness; None: unless the embedder goes by
+            words itself. A second recall always looks for both.
+        index_url: Of a Chroma server that holds the index instead of the folder.
+        clock: Monotonic seconds, for when such a server is tried again.
 
     Raises:
         WorkspaceError: The store was written with another embedder.
+        ConfigError: The URL is none.
     """
 
     def __init__(
@@ -73,42 +84,48 @@ class Bank:
         k: int = 4,
         margin: float = 0.1,
         exact_below: int = 10_000,
+        tokens: int = 2_000,
+        namespaces: Sequence[str] = (),
+        near: float | None = 0.95,
+        lexical: bool | None = None,
+        index_url: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
         self.embedder = embedder
         self.floor = embedder.floor if floor is None else floor
         self.k = k
         self.margin = margin
-        self.exact_below = exact_below
+        self.tokens = tokens
+        self.namespaces = tuple(namespaces)
+        self.near = near
+        self.lexical = not embedder.lexical if lexical is None else lexical
         self._texts: dict[str, list[float]] = {}
-        self._learnt: dict[str, tuple[str, str]] = {}
-        self._views: dict[str | None, tuple[Any, View]] = {}
-        self._check_embedder()
-        self.index = VectorIndex.open(index_dir) if index_dir else None
+        self._guard = Guard(store)
+        record = check_embedder(store, embedder)
+        self._views = Views(store, record)
+        index = opened(index_dir, index_url, record)
+        self._follower = Follower(store, index, record, clock)
+        self._nearest = Nearest(self._follower, self.floor, exact_below)
+        self._words = Words(index_dir, self._in_use)
         self.reconcile()
+
+    @property
+    def index(self) -> VectorIndex | None:
+        """The index while it can be used."""
+        return self._follower.index
 
     def close(self) -> None:
         """Give the index free."""
-        if self.index is not None:
-            self.index.close()
-            self.index = None
+        self._follower.close()
+        self._words.close()
 
-    def _check_embedder(self) -> None:
-        ours = {
-            "name": self.embedder.name,
-            "dimension": self.embedder.dimension,
-            "weights_hash": self.embedder.weights_hash,
-        }
-        theirs = self.store.embedder()
-        if theirs is None:
-            self.store.set_embedder(ours)
-        elif theirs != ours:
-            raise WorkspaceError(
-                f"This workspace's memories were embedded by {theirs.get('name')!r}"
-                f" ({theirs.get('weights_hash')}), not by {ours['name']!r} ({ours['weights_hash']}):"
-                f" set memory.embedder to {theirs.get('name')!r}, or start another workspace with"
-                " instar init"
-            )
+    def _in_use(self) -> Iterator[MemoryItem]:
+        """What generations in use see, each version once."""
+        used = (GenerationStatus.ACTIVE, GenerationStatus.CANDIDATE)
+        heads = [None, *(g.id for g in self.store.generations() if g.status in used)]
+        found = {(i.id, i.version): i for head in heads for i in self.store.items(head)}
+        return (item for item in found.values() if item.in_use)
 
     # Writing
 
@@ -121,43 +138,35 @@ class Bank:
         Raises:
             ValueError: A change does not fit what the generation sees; nothing was written.
             UnknownName: There is no such generation.
+            WorkspaceError: Another process has embedded the memories anew.
         """
+        check_embedder(self.store, self.embedder)
         items = [op.item for op in ops if op.item is not None]
-        embedded = self._embed([_key(i) for i in items])
+        embedded = self._embed([occasion(i) for i in items])
         vectors = {i.id: v for i, v in zip(items, embedded, strict=True)}
+        if self.near is not None and any(op.kind is OpKind.ADD for op in ops):
+            ops = clustered(ops, vectors, self._views.of(generation).view, self.near)
         written = self.store.apply(ops, generation, vectors, author)
         reach("memory.index")
-        self._views.clear()
-        self._follow({entry_name(i, v): v for i, v in vectors.items()})
+        self._views.forget()
+        self._follower.follow({entry_name(i, v): v for i, v in vectors.items()})
+        self._words.follow(written)
         return written
 
-    def _follow(self, entries: dict[str, list[float]]) -> None:
-        if self.index is None:
-            return
-        try:
-            self.index.add(entries)
-        except IndexBroken as error:
-            self._drop_index(error)
+    def undo(
+        self, change: int, generation: str, author: str = "", force: bool = False
+    ) -> list[MemoryItem]:
+        """Take back one change in the name of a generation; see `Store.undo`."""
+        written = self.store.undo(change, generation, author, force)
+        self._views.forget()
+        # What came back may have left the index.
+        self._follower.covers(self._views.of(generation).view)
+        self._words.follow(written)
+        return written
 
     def reconcile(self) -> None:
         """Make the index hold what generations in use see; it is rebuilt where it is damaged."""
-        if self.index is None:
-            return
-        used = (GenerationStatus.ACTIVE, GenerationStatus.CANDIDATE)
-        heads = [None, *(g.id for g in self.store.generations() if g.status in used)]
-        entries = {
-            entry_name(item, vector): vector
-            for head in heads
-            for (item, _), vector in self.store.vectors(head).items()
-        }
-        try:
-            self.index.sync(entries)
-        except IndexBroken as error:
-            self._drop_index(error)
-
-    def _drop_index(self, error: IndexBroken) -> None:
-        _LOG.warning("memories are compared exactly until the next opening: %s", error)
-        self.close()
+        self._follower.reconcile()
 
     def _embed(self, texts: Sequence[str]) -> list[list[float]]:
         missing = [t for t in dict.fromkeys(texts) if t not in self._texts]
@@ -177,8 +186,10 @@ class Bank:
         seed: int,
         guard: frozenset[str] = frozenset(),
         namespaces: Sequence[str] | None = None,
-        withhold: float = 0.0,
-    ) -> list[Recalled]:
+        withholding: Withholding | None = None,
+        about: str = "",
+        before: Sequence[Recalled] = (),
+    ) -> Recollection:
         """The memories for a task, best first; often none.
 
         Args:
@@ -187,28 +198,45 @@ class Bank:
             as_of: The generation that looks.
             seed: Of the episode; decides which memories are withheld.
             guard: Options of `GUARDS`.
-            namespaces: Where to look instead of the task's own.
-            withhold: Probability with which each memory is chosen but not shown.
+            namespaces: Where to look instead of the task's own and the shared ones.
+            withholding: What is chosen but not shown, in practice, which also tries what is in
+                quarantine; None: all that is chosen is shown.
+            about: What to look for instead of the instruction, when the episode is stuck.
+            before: What it has recalled already and does not need again.
 
         Raises:
             UnknownName: No such guard or generation.
         """
-        for name in sorted(guard - GUARDS):
-            raise UnknownName("guard", name, GUARDS)
-        view = self._view(as_of)
+        Guard.check(guard)
+        seen = self._views.of(as_of)
+        places = namespaces or (task.namespace, *self.namespaces)
         at_hand = {t.name for t in tools} | _AGENT_TOOLS
-        rows = view.rows(namespaces or [task.namespace], at_hand)
+        known = {m.unit or m.item for m in before}
+
+        def wanted(item: MemoryItem) -> bool:
+            return item.unit not in known and not self._guard.keeps_back(item, task, guard)
+
+        tried = withholding is not None
+        looked = Look(about or task.instruction, places, at_hand, tried, stuck=bool(about))
+        hits, floor, margin = await self._hits(seen.view, looked)
+        chosen = choose([h for h in hits if wanted(h[0])], self.k, floor, margin, seen.worth)
+        always = [seen.view.items[r] for r in seen.view.rows(places, at_hand, True, tried)]
+        chosen += [(i, 1.0) for i in standing(filter(wanted, always), seen.worth)]
+        first = len(before) + 1
+        return recollection(within(self.tokens, chosen), first, withholding, seed, task.id)
+
+    async def _hits(self, view: View, look: Look) -> tuple[list[Hit], float, float]:
+        """What is near, with the floor and the margin that its scores are to be judged by."""
+        rows = view.rows(look.places, look.at_hand, False, look.tried)
         if not len(rows):
-            return []
-        vector = (await asyncio.to_thread(self._embed, [task.instruction]))[0]
-        hits = [
-            h for h in self._nearest(view, vector, rows) if not self._kept_back(h[0], task, guard)
-        ]
-        chosen = choose(hits, self.k, self.floor, self.margin)
-        return [
-            _recalled(place, hit, withhold, random.Random(f"{seed}/{task.id}/{hit[0].id}").random())
-            for place, hit in enumerate(chosen, 1)
-        ]
+            return [], self.floor, self.margin
+        vector = (await asyncio.to_thread(self._embed, [look.text]))[0]
+        dense = self._nearest.among(view, vector, rows, self.k * _OVERFETCH)
+        if not (look.stuck or self.lexical):
+            return dense, self.floor, self.margin
+        n = self.k * _OVERFETCH
+        found = await asyncio.to_thread(self._words.nearest, look, view, rows, n)
+        return fused(dense, found, self.floor, self.margin), 0.0, 1.0
 
     def search(self, text: str, k: int = 10, as_of: str | None = None) -> list[Hit]:
         """The items nearest to a text, with their cosine, whatever their namespace and tools.
@@ -218,79 +246,13 @@ class Bank:
             k: How many at most.
             as_of: The generation that looks; None: the last version of every item.
         """
-        view = self._view(as_of)
+        view = self._views.of(as_of).view
         return view.scan(self._embed([text])[0], view.rows(None, None), k)
 
-    def _view(self, as_of: str | None) -> View:
-        # Another process may have written: the newest change in the log says so.
-        stamp = self.store.memory_log(1)
-        held = self._views.get(as_of)
-        if held is not None and held[0] == stamp:
-            return held[1]
-        view = View(self.store.items(as_of), self.store.vectors(as_of), self.embedder.dimension)
-        self._views.pop(as_of, None)
-        while len(self._views) >= _CACHED_VIEWS:
-            self._views.pop(next(iter(self._views)))
-        self._views[as_of] = (stamp, view)
-        return view
+    def keep_worth(self, generation: str, units: Mapping[str, float]) -> None:
+        """Keep what units are known to be worth, for the ranking in this generation.
 
-    def _nearest(self, view: View, vector: Sequence[float], rows: NDArray[np.int64]) -> list[Hit]:
-        wanted = self.k * _OVERFETCH
-        if self.index is not None and self.exact_below <= len(rows) >= len(view) / 4:
-            hits = self._asked(self.index, view, vector, set(rows.tolist()), wanted)
-            if hits is not None:
-                return hits
-        return view.scan(vector, rows, wanted)
-
-    def _asked(
-        self,
-        index: VectorIndex,
-        view: View,
-        vector: Sequence[float],
-        rows: Collection[int],
-        wanted: int,
-    ) -> list[Hit] | None:
-        """What the index finds among the rows; None where that cannot be relied on."""
-        if not view.row_of.keys() <= index.entries:
-            return None
-        try:
-            found = index.query(vector, wanted)
-        except IndexBroken as error:
-            self._drop_index(error)
-            return None
-        seen = [(view.row_of[name], c) for name, c in found if name in view.row_of]
-        hits = [(view.items[row], cosine) for row, cosine in seen if row in rows]
-        exhausted = bool(found) and found[-1][1] < self.floor
-        return hits if exhausted or len(hits) >= wanted // 2 else None
-
-    def _kept_back(self, item: MemoryItem, task: Task, guard: frozenset[str]) -> bool:
-        if not guard or not item.sources:
-            return False
-        unknown = [s for s in item.sources if s not in self._learnt]
-        for t in self.store.trajectories(ids=unknown) if unknown else ():
-            self._learnt[t.id] = (t.task.id, t.task.family)
-        learnt = [self._learnt[s] for s in item.sources if s in self._learnt]
-        return ("same_task" in guard and any(id == task.id for id, _ in learnt)) or (
-            "same_family" in guard and any(family == task.family for _, family in learnt)
-        )
-
-
-def _key(item: MemoryItem) -> str:
-    """The text by which an item is found."""
-    return item.when if item.title in ("", item.when) else f"{item.when} {item.title}"
-
-
-def _recalled(place: int, hit: Hit, withhold: float, draw: float) -> Recalled:
-    item, cosine = hit
-    return Recalled(
-        label=f"m{place}",
-        item=item.id,
-        version=item.version,
-        title=item.title,
-        when=item.when,
-        content=item.content,
-        kind=item.kind,
-        shown=draw >= withhold,
-        propensity=1.0 - withhold,
-        relevance=min(1.0, cosine),
-    )
+        Args:
+            units: Effect on success by unit, of those of which one is known.
+        """
+        self._views.keep_worth(generation, units)

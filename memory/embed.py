@@ -8,7 +8,8 @@ It is part of the embedder and of its recorded hash: a change of it is a change 
 `hash` needs no model: words and their character n-grams are hashed to signed positions (feature
 hashing, Weinberger et al. 2009). Words that carry grammar or courtesy count little, and the first
 other word counts more, since an instruction in the imperative begins with its verb: likeness of
-noun alone must not be enough. It knows no synonyms; a sentence-transformers model does.
+noun alone must not be enough. It knows no synonyms; a sentence-transformers model does, and so does
+one behind an API, for which nothing has to be installed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import hashlib
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,18 +27,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instar.errors import MissingExtra, UnknownName, UserError
+from instar.types import MemoryItem
 
 __all__ = [
+    "API",
     "FUNCTION_WORDS",
+    "LOCAL",
+    "NORMALISATION",
     "Embedder",
     "HashEmbedder",
     "SentenceEmbedder",
     "essence",
     "load_embedder",
     "normalise",
+    "occasion",
 ]
 
-_VERSION = 1
+NORMALISATION = 1
+"""Version of `normalise`, for the recorded hash of every embedder."""
+
+API = "litellm/"
+"""Prefix of the names of embedders behind an API."""
+
 _VALUE = re.compile(r'"[^"]*"|\$\d+|\S+@\S+|\S*\d\S*')
 _WORD = re.compile(r"[^\W_]+")
 _GRAMMAR = """
@@ -47,7 +58,10 @@ would you your
 """
 FUNCTION_WORDS = frozenset(_GRAMMAR.split())
 _LIGHT_WEIGHT, _VERB_WEIGHT, _PIECES_WEIGHT = 0.3, 1.5, 0.35
-_PREFIX = "sentence-transformers/"
+_WHEEL, _PREFIX = "minilm-wheel", "sentence-transformers/"
+
+LOCAL = (_WHEEL, _PREFIX)
+"""How the names of those begin that load a model into this process."""
 
 
 class Embedder(Protocol):
@@ -55,14 +69,21 @@ class Embedder(Protocol):
 
     Attributes:
         name: What `load_embedder` was given.
-        weights_hash: Changes whenever the same text could get another vector.
+        dimension: Numbers in a vector; one behind an API may have to be asked.
+        weights_hash: Changes whenever the same text could get another vector, as far as that shows.
         floor: Cosine below which two instructions are of different kinds.
+        lexical: Whether it goes by the words themselves, so that looking for words adds nothing.
     """
 
     name: str
-    dimension: int
-    weights_hash: str
     floor: float
+    lexical: bool
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def weights_hash(self) -> str: ...
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text."""
@@ -80,6 +101,11 @@ def essence(text: str) -> tuple[str, ...]:
     """What an instruction says, whatever its courtesy and values: content words, number of values."""
     words = [w for w in normalise(text).split() if w not in FUNCTION_WORDS]
     return (*words, str(len(_VALUE.findall(text))))
+
+
+def occasion(item: MemoryItem) -> str:
+    """The text by which an item is found."""
+    return item.when if item.title in ("", item.when) else f"{item.when} {item.title}"
 
 
 def _features(text: str) -> Iterator[tuple[str, float]]:
@@ -101,11 +127,12 @@ class HashEmbedder:
     """Deterministic feature hashing of words and character n-grams; nothing to download."""
 
     floor = 0.55
+    lexical = True
 
     def __init__(self, dimension: int = 512, positions: int = 8) -> None:
         self.name = "hash"
         self.dimension = dimension
-        self.weights_hash = f"hash-v{_VERSION}-{dimension}-{positions}"
+        self.weights_hash = f"hash-v{NORMALISATION}-{dimension}-{positions}"
         self._positions = positions
         self._place = lru_cache(maxsize=65_536)(self._hashed)
 
@@ -137,6 +164,7 @@ class SentenceEmbedder:
     """A sentence-transformers model, on the same normalised text on both sides."""
 
     floor = 0.7
+    lexical = False
 
     def __init__(self, name: str, model: Any) -> None:
         self.name = name
@@ -155,7 +183,7 @@ class SentenceEmbedder:
 
 
 def _hash_weights(model: Any) -> str:
-    digest = hashlib.sha256(f"normalise-v{_VERSION}".encode())
+    digest = hashlib.sha256(f"normalise-v{NORMALISATION}".encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().float().cpu().numpy().tobytes())
@@ -192,23 +220,38 @@ def _unloadable(where: str, why: str) -> UserError:
     )
 
 
-def load_embedder(name: str) -> Embedder:
-    """The embedder of that name: ``hash``, ``minilm-wheel``, ``sentence-transformers/<model>``.
+def load_embedder(
+    name: str, url: str | None = None, on_record: Mapping[str, Any] | None = None
+) -> Embedder:
+    """The embedder of that name.
 
     Args:
-        name: After the prefix stands a model of the hub or a folder.
+        name: ``hash``, ``minilm-wheel``, ``sentence-transformers/<model of the hub, or folder>``, or
+            ``litellm/<model>``.
+        url: Base URL of a server in OpenAI's format, for the last.
+        on_record: The embedder that a store was written with. Where it is the same one, an API need
+            not be asked for the dimension.
 
     Raises:
         UnknownName: No such embedder.
         MissingExtra: Its library is not installed.
         UserError: The model cannot be loaded.
+        ConfigError: The URL is none.
     """
     if name == "hash":
         return HashEmbedder()
-    if name == "minilm-wheel":
+    if name == _WHEEL:
         return SentenceEmbedder(name, _sentence_model(str(_wheel_folder())))
     if name.startswith(_PREFIX) and name != _PREFIX:
         rest = name.removeprefix(_PREFIX)
         hub = rest if "/" in rest or Path(rest).exists() else name
         return SentenceEmbedder(name, _sentence_model(hub))
-    raise UnknownName("embedder", name, ["hash", "minilm-wheel", f"{_PREFIX}<model or folder>"])
+    if name.startswith(API) and name != API:
+        from memory._api_embedder import ApiEmbedder
+
+        known = on_record or {}
+        dimension = known.get("dimension") if known.get("name") == name else None
+        return ApiEmbedder(name, url, dimension=dimension)
+    raise UnknownName(
+        "embedder", name, ["hash", _WHEEL, f"{_PREFIX}<model or folder>", f"{API}<model>"]
+    )

@@ -1,33 +1,32 @@
-"""The vector index: embedded Chroma beside the store, which can always be rebuilt from it.
+"""The vector index: a Chroma collection beside the store, which can always be rebuilt from it.
 
-Embedded Chroma is not safe for several processes, so one process owns the folder by a lock on a
-file; the lock goes with the process, however it ends. Entries are named after item and vector, not
-after versions: a version that leaves the vector alone costs nothing here. No metadata is kept,
+Chroma embedded in the process has its files in the workspace (`open`); a Chroma server keeps them
+itself and serves several processes (`connect`). Entries are named after item and vector, not after
+versions: a version that leaves the vector alone costs nothing here. No metadata is kept with them,
 because a `where` is linear in Chroma and what is visible is decided by whoever asks.
 """
 
 from __future__ import annotations
 
-import fcntl
-import logging
-import os
-import shutil
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, ClassVar
 
-__all__ = ["IndexBroken", "VectorIndex", "entry_name"]
+__all__ = ["SPACE", "IndexBroken", "IndexChanged", "VectorIndex", "breaking", "entry_name"]
 
-_LOG = logging.getLogger(__name__)
-_BATCH = 1000
+SPACE = {"hnsw": {"space": "cosine"}}
 
 
 class IndexBroken(Exception):
     """The index cannot be used; nothing is lost, for the store has all of it."""
+
+
+class IndexChanged(IndexBroken):
+    """Another process took entries out of it: what it is thought to hold must be read again."""
 
 
 def entry_name(item: str, vector: Sequence[float]) -> str:
@@ -36,87 +35,71 @@ def entry_name(item: str, vector: Sequence[float]) -> str:
 
 
 @contextmanager
-def _breaking() -> Iterator[None]:
+def breaking() -> Iterator[None]:
+    """Whatever Chroma fails with becomes an `IndexBroken`."""
     try:
         yield
-    # Chroma raises its own errors, those of its storage and plain ValueErrors for the same damage.
+    except IndexBroken:
+        raise
+    # Chroma raises its own errors, those of its storage, of HTTP and plain ValueErrors alike.
     except Exception as error:
-        raise IndexBroken(str(error)) from error
+        raise IndexBroken(str(error) or type(error).__name__) from error
 
 
-class VectorIndex:
-    """An index that this process owns; make one with `VectorIndex.open`."""
+class VectorIndex(ABC):
+    """An index; make one with `VectorIndex.open` or `VectorIndex.connect`.
 
-    def __init__(self, folder: Path, lock: int) -> None:
-        self._folder = folder
-        self._lock = lock
+    Attributes:
+        shared: Whether other processes write into it too.
+        entries: Names of what it holds, as far as is known here.
+    """
+
+    shared: ClassVar[bool] = False
+    batch: ClassVar[int] = 1000
+
+    def __init__(self) -> None:
         self._client: Any = None
         self._collection: Any = None
         self.entries: set[str] = set()
 
-    @classmethod
-    def open(cls, folder: Path) -> VectorIndex | None:
+    @staticmethod
+    def open(folder: Path) -> VectorIndex | None:
         """Own the index in a folder, or None where another owns it or it cannot be written."""
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(folder / "owner.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            _LOG.warning("no vector index in %s, memories are scanned instead: %s", folder, error)
-            return None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            return None
-        return cls(folder, lock)
+        from memory._chroma_embedded import EmbeddedIndex
 
-    def sync(self, vectors: Mapping[str, Sequence[float]]) -> None:
-        """Make the index hold exactly these entries; one that is damaged is built anew.
+        return EmbeddedIndex.own(folder)
+
+    @staticmethod
+    def connect(url: str, collection: str, embedder: Mapping[str, Any]) -> VectorIndex:
+        """An index on a server, which is asked for the first time by `refresh` or `sync`.
+
+        Args:
+            url: Of the Chroma server.
+            collection: The name that this workspace has there.
+            embedder: Its record in the store; a collection of another one is made anew.
 
         Raises:
-            IndexBroken: It cannot be built either.
+            ConfigError: The URL is none.
         """
-        try:
-            self._sync(vectors)
-        except IndexBroken as error:
-            _LOG.warning("the vector index in %s is rebuilt: %s", self._folder, error)
-            self._discard()
-            self._sync(vectors)
+        from memory._chroma_server import ServerIndex
 
-    def _sync(self, vectors: Mapping[str, Sequence[float]]) -> None:
-        with _breaking():
-            if self._collection is None:
-                self._connect()
-            surplus = sorted(self.entries - set(vectors))
-            for start in range(0, len(surplus), _BATCH):
-                self._collection.delete(ids=surplus[start : start + _BATCH])
-            self.entries -= set(surplus)
-        self.add(vectors)
-        if vectors:
-            # Chroma reads the graph at the first question only: ask, so that damage shows now.
-            self.query(next(iter(vectors.values())), 1)
+        return ServerIndex(url, collection, embedder)
 
-    def _connect(self) -> None:
-        import chromadb
-        from chromadb.config import Settings
+    @abstractmethod
+    def refresh(self) -> None:
+        """Learn what it holds by now.
 
-        found = sorted(self._folder.glob("chroma-*"))
-        place = found[0] if found else self._folder / f"chroma-{uuid4().hex[:8]}"
-        settings = Settings(anonymized_telemetry=False)
-        self._client = chromadb.PersistentClient(path=str(place), settings=settings)
-        self._collection = self._client.get_or_create_collection(
-            "memories",
-            configuration={"hnsw": {"space": "cosine"}},
-            embedding_function=None,
-        )
-        self.entries = set(self._collection.get(include=[])["ids"])
+        Raises:
+            IndexBroken: It could not be asked.
+        """
 
-    def _discard(self) -> None:
-        # A new folder name each time: Chroma caches what it opened by path for the whole process.
-        self._disconnect()
-        for old in self._folder.glob("chroma-*"):
-            shutil.rmtree(old, ignore_errors=True)
-        self.entries = set()
+    @abstractmethod
+    def sync(self, vectors: Mapping[str, Sequence[float]]) -> None:
+        """Make the index hold exactly these entries.
+
+        Raises:
+            IndexBroken: It could not be done.
+        """
 
     def add(self, vectors: Mapping[str, Sequence[float]]) -> None:
         """Add entries; those that are there stay.
@@ -125,11 +108,21 @@ class VectorIndex:
             IndexBroken: They could not all be added.
         """
         missing = [name for name in vectors if name not in self.entries]
-        for start in range(0, len(missing), _BATCH):
-            names = missing[start : start + _BATCH]
-            with _breaking():
-                self._collection.add(ids=names, embeddings=[list(vectors[n]) for n in names])
+        for start in range(0, len(missing), self.batch):
+            names = missing[start : start + self.batch]
+            with breaking():
+                self._put(names, [list(vectors[n]) for n in names])
             self.entries.update(names)
+
+    @abstractmethod
+    def _put(self, names: list[str], vectors: list[list[float]]) -> None:
+        """Add entries that are not there, as far as is known."""
+
+    def _remove(self, names: Sequence[str]) -> None:
+        for start in range(0, len(names), self.batch):
+            with breaking():
+                self._collection.delete(ids=list(names[start : start + self.batch]))
+        self.entries -= set(names)
 
     def query(self, vector: Sequence[float], n: int) -> list[tuple[str, float]]:
         """The nearest entries and their cosine, nearest first.
@@ -139,7 +132,7 @@ class VectorIndex:
         """
         if not self.entries:
             return []
-        with _breaking():
+        with breaking():
             found = self._collection.query(
                 query_embeddings=[list(vector)],
                 n_results=min(n, len(self.entries)),
@@ -151,13 +144,9 @@ class VectorIndex:
     def _disconnect(self) -> None:
         client, self._client, self._collection = self._client, None, None
         if client is not None:
-            with _breaking():
+            with breaking():
                 client.close()
 
+    @abstractmethod
     def close(self) -> None:
-        """Let another process own it."""
-        try:
-            self._disconnect()
-        except IndexBroken as error:
-            _LOG.warning("the vector index did not close cleanly: %s", error)
-        os.close(self._lock)
+        """Let go of it."""

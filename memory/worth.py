@@ -36,6 +36,7 @@ __all__ = [
     "Verdict",
     "Worth",
     "cases",
+    "known",
     "observations",
     "shrink",
     "success",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 _GUESSED = 4
+_TRUSTED = 20
 MARGIN = 0.05
 """An effect on success that is surely smaller than this, either way, is useless."""
 
@@ -200,6 +202,16 @@ def shrink(
     centre, share = (weight * y).sum() / weight.sum(), v / (v + between)
     deviation = np.sqrt((1 - share) * v + share**2 / weight.sum())
     return (1 - share) * y + share * centre, deviation
+
+
+def known(found: Sequence[Worth]) -> dict[str, float]:
+    """Effects on success, shrunk, of those units of which more is known than chance would show.
+
+    What is uncertain counts as nothing, so that a ranking does not follow noise: less than two
+    deviations from 0, or fewer than 20 episodes, of which a deviation would be a guess itself.
+    """
+    sure = [w for w in found if w.n >= _TRUSTED and abs(w.shrunk) > 2 * w.deviation]
+    return {w.name: round(max(-1.0, min(1.0, w.shrunk)), 4) for w in sure}
 
 
 def summary(bank: Worth | None) -> str:

@@ -6,11 +6,22 @@ from typing import Any
 import pytest
 from contract_checks import check_made, continued
 from contract_wrong import Method
+from episodes import task, trajectory
 from stores import generation
 
 from instar.contracts import Forgetter
 from instar.store import Store
-from instar.types import MemoryItem, MemoryOp, OpKind
+from instar.types import (
+    MemoryItem,
+    MemoryOp,
+    OpKind,
+    Recalled,
+    Score,
+    ScoreSource,
+    Status,
+    Trajectory,
+)
+from memory.forget.base import Observing
 
 CLOCKS = (0.0, 128.0, 1000.0, 1e6)
 
@@ -28,6 +39,20 @@ def item(number: int) -> MemoryItem:
     )
 
 
+def practised() -> list[Trajectory]:
+    """Episodes in which two of the memories, of a namespace each, make success impossible."""
+    lived = []
+    for n in range(200):
+        harmful, shown = item(n % 2), n % 4 < 2
+        told = {"version": 1, "title": "", "when": "", "content": "", "kind": "lesson"}
+        drawn = Recalled(label="m1", item=harmful.id, shown=shown, propensity=0.5, **told)
+        status = Status.FAIL if shown else Status.PASS
+        verdict = Score(status=status, source=ScoreSource.PROGRAM)
+        made = {"score": verdict, "memories": (drawn,), "purpose": "practise"}
+        lived.append(trajectory(task(f"t{n}", namespace=harmful.namespace), **made))
+    return lived
+
+
 def check_forgetter(cls: type[Any], folder: Path) -> None:
     check_made(cls, Forgetter)
     first = cls()
@@ -40,6 +65,9 @@ def check_forgetter(cls: type[Any], folder: Path) -> None:
         store.apply(add, "g0", {})
         for clock in CLOCKS:
             second, seen = continued(cls, first), store.items("g0")
+            for one in (first, second):
+                if isinstance(one, Observing):
+                    one.observe(practised())
             ops = first.sweep(seen, clock)
             assert second.sweep(seen, clock) == ops, "goes on otherwise after a stop"
             assert all(op.reason for op in ops), "gives no reason"

@@ -11,9 +11,12 @@ from agent.loops import looping
 from agent.prompts import load_prompts, prompt_sets
 from instar.errors import ConfigError, EpisodeFault, ModelFault, UnknownName
 from instar.llm import Scripted
+from instar.render import row
 from instar.types import (
+    BankDraw,
     MemoryKind,
     Recalled,
+    Recollection,
     Reply,
     Result,
     Sampling,
@@ -182,10 +185,11 @@ async def test_memories_are_recalled_once_and_citations_kept_apart():
     async def recall(task, tools, seed):
         asked.append((task.id, [t.name for t in tools], seed))
         make = {"version": 1, "title": "", "when": "sum", "kind": MemoryKind.WORKFLOW}
-        return [
+        memories = (
             Recalled(label="m1", item="i-1", content="add 3", **make),
             Recalled(label="m2", item="i-2", content="secret", shown=False, **make),
-        ]
+        )
+        return Recollection(memories=memories, bank=BankDraw(shown=True, propensity=0.85))
 
     line = "task: sum [m1] -> add 3"
     replies = [
@@ -195,6 +199,7 @@ async def test_memories_are_recalled_once_and_citations_kept_apart():
     ]
     trajectory = await run(replies, recall=recall)
     assert asked == [("t1", ["add", "look", "finish"], 1)]
+    assert trajectory.bank == BankDraw(shown=True, propensity=0.85)
     first, second, _ = trajectory.steps
     assert (first.citation, first.content, first.cited) == (line, "so one", ("i-1",))
     assert second.cited == ()
@@ -350,6 +355,24 @@ async def test_a_verifier_that_raises_is_unknown_and_closing_may_fail():
     assert trajectory.stop is StopReason.FINISHED
     assert trajectory.score.status is Status.UNKNOWN
     assert "ZeroDivisionError" in trajectory.score.evidence
+
+
+async def test_an_agent_that_is_stuck_recalls_once_more():
+    asked = []
+    make = {"version": 1, "title": "", "kind": MemoryKind.LESSON, "content": "numbers only"}
+
+    async def recall(task, tools, seed, about="", before=()):
+        asked.append((about, [m.label for m in before]))
+        label = f"m{len(before) + 1}"
+        return Recollection(memories=(Recalled(label=label, item=label, when="sum", **make),))
+
+    wrong = say(("add", {"number": "x"}))
+    trajectory = await run([wrong, wrong, say(("add", {"number": 3})), DONE], recall=recall)
+    assert [about.split("\n")[0] for about, _ in asked] == ["", trajectory.steps[1].results[0].text]
+    assert asked[1][1] == ["m1"]
+    assert [(m.label, m.since) for m in trajectory.memories] == [("m1", 0), ("m2", 2)]
+    prompts = [row(trajectory, i, memories=True)["prompt"][0]["content"] for i in range(4)]
+    assert ["[m2]" in p for p in prompts] == [False, False, True, True]
 
 
 async def test_the_episode_is_closed_when_our_own_code_breaks_or_is_cancelled():

@@ -4,8 +4,18 @@ import math
 from itertools import pairwise
 
 import pytest
+from episodes import task, trajectory
 
-from instar.types import MemoryItem, MemoryOp
+from instar.types import (
+    MemoryItem,
+    MemoryOp,
+    Recalled,
+    Score,
+    ScoreSource,
+    Split,
+    Status,
+    Trajectory,
+)
 from memory.forget.base import tokens
 from memory.forget.capacity import Capacity
 from memory.forget.decay import Decay
@@ -112,3 +122,21 @@ def test_one_that_is_brought_back_begins_anew_and_the_state_holds_no_others():
     assert sweeps(decay, 30, lambda _: item("a")) == 9
     assert decay.state_dict() == {"traces": {}}
     assert sweeps(decay, 60, lambda _: item("a"), start=20) == 29
+
+
+def test_a_full_bank_lets_go_what_is_worth_least() -> None:
+    def practised(id: str, shown: bool, status: Status, n: int) -> Trajectory:
+        told = {"version": 1, "title": "", "when": "", "content": "", "kind": "lesson"}
+        memory = Recalled(label="m1", item=id, shown=shown, propensity=0.5, **told)
+        score = Score(status=status, source=ScoreSource.PROGRAM)
+        of = task(f"{id}{n}", Split.PRACTISE)
+        return trajectory(of, purpose="practise", memories=(memory,), score=score)
+
+    lived = []
+    for n in range(40):
+        lived.append(practised("harms", n < 20, Status.FAIL if n < 20 else Status.PASS, n))
+        lived.append(practised("helps", n < 20, Status.PASS if n < 20 else Status.FAIL, n))
+    full = Capacity(Capacity.Config(items=2))
+    full.observe(lived)
+    items = [item("helps", support=0), item("unknown", support=1), item("harms", support=9)]
+    assert [op.target for op in full.sweep(items, 0.0)] == ["harms"]

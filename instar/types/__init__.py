@@ -18,6 +18,7 @@ from instar.types.memory import (
     OpKind,
     Origin,
     Recalled,
+    Recollection,
 )
 from instar.types.record import Record, content_hash
 from instar.types.task import Split, Task, TaskDraft
@@ -47,6 +48,7 @@ __all__ = [
     "Origin",
     "Prompts",
     "Recalled",
+    "Recollection",
     "Record",
     "Reply",
     "Result",

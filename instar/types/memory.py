@@ -15,6 +15,7 @@ __all__ = [
     "OpKind",
     "Origin",
     "Recalled",
+    "Recollection",
 ]
 
 
@@ -64,7 +65,8 @@ class MemoryItem(Record):
         sources: Ids of the trajectories it was distilled from.
         generation: Generation that made this version.
         support: Number of verified successes behind it.
-        pinned: Never forgotten: a person wants it kept.
+        pinned: Never forgotten and never withheld: a person wants it kept.
+        cluster: Id of the first of the items that say the same as it; empty where it is that one.
     """
 
     id: str
@@ -83,6 +85,17 @@ class MemoryItem(Record):
     generation: str = ""
     support: int = 0
     pinned: bool = False
+    cluster: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What is withheld, judged and counted as one: all items that say the same."""
+        return self.cluster or self.id
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it has not ended; in quarantine it is used by practice alone."""
+        return self.status not in (MemoryStatus.RETIRED, MemoryStatus.INTERNALISED)
 
 
 class OpKind(StrEnum):
@@ -121,6 +134,7 @@ class Recalled(Record):
         propensity: Probability with which it was shown, in (0, 1].
         relevance: Score of the recall, higher is nearer.
         unit: What was drawn for as one: the cluster of the item; empty: the item alone.
+        since: Turn of the episode from which it could be seen; later than 0 after a second recall.
     """
 
     label: str
@@ -134,6 +148,7 @@ class Recalled(Record):
     propensity: float = 1.0
     relevance: float = 0.0
     unit: str = ""
+    since: int = 0
 
 
 class BankDraw(Record):
@@ -146,3 +161,15 @@ class BankDraw(Record):
 
     shown: bool
     propensity: float
+
+
+class Recollection(Record):
+    """What recall chose for an episode.
+
+    Attributes:
+        memories: In the order in which they are shown; often none.
+        bank: The draw for the whole bank; None where none was made.
+    """
+
+    memories: tuple[Recalled, ...] = ()
+    bank: BankDraw | None = None

@@ -23,6 +23,7 @@ __all__ = [
     "changes",
     "draft",
     "drafts",
+    "experience",
     "joined",
     "lesson",
     "origin",
@@ -124,6 +125,27 @@ def lesson(
     )
 
 
+def experience(items: Sequence[MemoryItem], source: Trajectory) -> MemoryItem:
+    """All memories of one episode as one item, found by the words of its task.
+
+    Each keeps its own occasion in the text, since its slots are numbered as in that.
+
+    Args:
+        items: At least one, each fit for a prompt.
+        source: What all of them were made from.
+
+    Raises:
+        Refused: Together they are too long, or the words of the task may not stand in a prompt.
+    """
+    when = " ".join(source.task.instruction.split())[: _LIMITS["when"]]
+    content = "; ".join(f"{i.title} ({i.when}): {i.content}" for i in items)
+    kind = items[0].kind
+    id = stable_id(source.task.namespace, when, kind, (), content)
+    # A title of its own would be compared with the task too.
+    whole = items[0].model_copy(update={"id": id, "title": when, "when": when, "content": content})
+    return _fit(whole)
+
+
 def origin(sources: Iterable[Trajectory]) -> Origin:
     """Class of the least trusted text in some episodes."""
     network = any("network" in tool.effects for s in sources for tool in s.tools)
@@ -139,13 +161,18 @@ def safe(item: MemoryItem) -> MemoryItem:
     for field, limit in _LIMITS.items():
         if not 0 < len(getattr(item, field)) <= limit:
             raise Refused("a text is empty or too long", field)
+    _fit(item)
+    if not set(_SLOT.findall(item.content)) <= set(_SLOT.findall(item.when)):
+        raise Refused("a slot that nothing fills", item.content)
+    return item
+
+
+def _fit(item: MemoryItem) -> MemoryItem:
     found = complaint(item)
     if found:
         raise Refused("text that may not stand in a prompt", ": ".join(found))
     if "```" in item.content + item.when + item.title:
         raise Refused("text that may not stand in a prompt", "a fence")
-    if not set(_SLOT.findall(item.content)) <= set(_SLOT.findall(item.when)):
-        raise Refused("a slot that nothing fills", item.content)
     return item
 
 

@@ -13,7 +13,6 @@ from instar.types import (
     MemoryItem,
     MemoryKind,
     MemoryOp,
-    MemoryStatus,
     OpKind,
     Result,
     ScoreSource,
@@ -51,7 +50,7 @@ def calls(trajectory: Trajectory) -> list[tuple[ToolCall, Result]]:
 
 def active(bank: Iterable[MemoryItem], kind: MemoryKind) -> list[MemoryItem]:
     """Items of a kind that are in use."""
-    return [i for i in bank if i.kind is kind and i.status is MemoryStatus.ACTIVE]
+    return [i for i in bank if i.kind is kind and i.in_use]
 
 
 def stable_id(

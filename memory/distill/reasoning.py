@@ -1,9 +1,10 @@
 """Strategies that a model draws from single successes and failures, with the judge's reason at hand.
 
 After ReasoningBank (Ouyang et al. 2025): one question an episode, another for a success than for a
-failure, at most three memories. Prompts are our own. Where the paper finds memories by the task they
-were drawn from, ours name the kind of task themselves (``when``), and an answer of another form is
-dropped whole instead of mended. Greedy by default; the paper samples at temperature 1.
+failure, at most three memories. Prompts are our own. Where the paper finds all memories of an episode
+by the task they were drawn from (here: ``experience``), ours name the kind of task themselves
+(``when``), and an answer of another form is dropped whole instead of mended. Greedy by default; the
+paper samples at temperature 1. `recipes/reasoningbank.md` compares paper, released code and this.
 
 With ``form="lines"`` the pocket model is asked as it was taught: one memory, a workflow of a success
 or the refused call of a failure.
@@ -20,8 +21,8 @@ from pydantic import PositiveInt
 from instar.contracts import ChatModel
 from instar.types import MemoryItem, MemoryOp, Message, Trajectory
 from memory.distill._asking import Answers, Asking, Request
-from memory.distill._drafts import FORM, changes, drafts, lesson, slot_lines
-from memory.distill._records import AS_DATA, judged, passed, record, story
+from memory.distill._drafts import FORM, changes, drafts, experience, lesson, slot_lines
+from memory.distill._records import AS_DATA, as_taught, judged, passed, record
 
 __all__ = ["Reasoning"]
 
@@ -33,7 +34,6 @@ _FAILURE = """\
 An agent failed at its task; you see the record, and after "why" what the verdict rests on. Find the
 first point at which it went wrong and what would have had to be known there. Write down how to avoid
 it next time. State nothing that the record does not show."""
-_POCKET = "write one memory"  # the words it was trained with
 _LINES = "lines"
 
 _Found = tuple[list[MemoryItem], Trajectory]
@@ -57,11 +57,14 @@ class Reasoning:
 
         Attributes:
             items: Memories of one episode at most.
+            experience: All memories of an episode are one item, found by the words of its task, so
+                that ``memory.k`` counts episodes; the pocket model writes one memory anyway.
             form: How to ask: for JSON, or for the lines that the pocket model writes.
             concurrency: Requests at a time.
         """
 
         items: PositiveInt = 3
+        experience: bool = False
         form: Literal["json", "lines"] = "json"
         concurrency: PositiveInt = 16
 
@@ -89,11 +92,10 @@ class Reasoning:
 
     def _messages(self, trajectory: Trajectory) -> list[Message]:
         if self.config.form == _LINES:
-            system, user = _POCKET, story(trajectory)
-        else:
-            what = _SUCCESS if passed(trajectory.score) else _FAILURE
-            system = "\n".join([what, AS_DATA, FORM % self.config.items])
-            user = record(trajectory, self.config.characters)
+            return as_taught(trajectory)
+        what = _SUCCESS if passed(trajectory.score) else _FAILURE
+        system = "\n".join([what, AS_DATA, FORM % self.config.items])
+        user = record(trajectory, self.config.characters)
         return [{"role": "system", "content": system}, {"role": "user", "content": user}]
 
     def _read(self, trajectory: Trajectory, text: str) -> _Found:
@@ -101,4 +103,5 @@ class Reasoning:
         written = slot_lines(text) if lines else drafts(text, self.config.items)
         polarity = 1 if success else -1
         found = [lesson(d, [trajectory], polarity, workflow=lines and success) for d in written]
-        return found, trajectory
+        whole = self.config.experience and bool(found) and not lines
+        return [experience(found, trajectory)] if whole else found, trajectory

@@ -6,12 +6,28 @@ store, so that a bad sweep can be undone. Pinned items are never forgotten.
 
 from __future__ import annotations
 
-from instar.contracts import Forgetter as Contract
-from instar.types import MemoryItem, MemoryOp, OpKind
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
-__all__ = ["Contract", "forgotten", "tokens"]
+from instar.contracts import Forgetter as Contract
+from instar.types import MemoryItem, MemoryOp, OpKind, Trajectory
+
+__all__ = ["Contract", "Observing", "forgotten", "tokens"]
 
 _CHARACTERS = 4
+
+
+@runtime_checkable
+class Observing(Contract, Protocol):
+    """A forgetter that judges by how episodes went."""
+
+    def observe(self, practised: Sequence[Trajectory]) -> None:
+        """Take what practice tells before a sweep.
+
+        Args:
+            practised: Episodes in their order, of the model that is served.
+        """
+        ...
 
 
 def forgotten(item: MemoryItem, reason: str) -> MemoryOp:

@@ -1,8 +1,9 @@
 """A cap on the number of items and on their tokens in each namespace.
 
 After the caps that ExpeL (Zhao et al. 2024) puts on its rules and ACE (Zhang et al. 2025) on its
-playbook. What is over a cap goes by least support, among equals the oldest first; the order of the
-items is that of their first writing. Pinned items count and stay, also where they alone are over.
+playbook. What is over a cap goes by least value: first what is known to harm, then what nothing is
+known of, by least support, among equals the oldest first; the order of the items is that of their
+first writing. Pinned items count and stay, also where they alone are over.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from pydantic import PositiveInt
 
-from instar.types import MemoryItem, MemoryOp, Record
+from instar.types import MemoryItem, MemoryOp, Record, Trajectory
 from memory.forget.base import forgotten, tokens
 
 __all__ = ["Capacity"]
@@ -35,9 +36,16 @@ class Capacity:
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
+        self._worth: dict[str, float] = {}
+
+    def observe(self, practised: Sequence[Trajectory]) -> None:
+        """Take what practice tells of the worth of units."""
+        from memory.worth import Level, known, observations, worth
+
+        self._worth = known(worth(observations(practised), Level.CLUSTER))
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: it looks at the items alone."""
+        """Nothing: it is told all that was practised each time."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -53,9 +61,12 @@ class Capacity:
     def _over(self, items: Sequence[MemoryItem]) -> list[MemoryOp]:
         count, weight = len(items), sum(tokens(i) for i in items)
         ops = []
-        for item in sorted((i for i in items if not i.pinned), key=lambda i: i.support):
+        for item in sorted((i for i in items if not i.pinned), key=self._value):
             if count <= self.config.items and weight <= self.config.tokens:
                 break
             ops.append(forgotten(item, f"no room: {count} items of about {weight} tokens"))
             count, weight = count - 1, weight - tokens(item)
         return ops
+
+    def _value(self, item: MemoryItem) -> tuple[float, int]:
+        return self._worth.get(item.unit, 0.0), item.support

@@ -1,29 +1,20 @@
-"""The contracts between the packages: protocols of one to three methods.
-
-Whatever touches a model, a tool or an episode is async. The six packages know these protocols and
-not each other; `instar.compose` hands concrete parts and callables from one to the next.
-"""
+"""Contracts of what learns: memory, curriculum, training."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
+from instar.contracts.acting import ChatModel
 from instar.types import (
     Adapter,
     MemoryItem,
     MemoryOp,
-    Message,
-    Recalled,
-    Reply,
-    Result,
-    Sampling,
     Score,
-    Split,
     Task,
     TaskDraft,
     ToolSpec,
@@ -31,109 +22,17 @@ from instar.types import (
 )
 
 __all__ = [
-    "ChatModel",
     "Curator",
     "Dataset",
     "Distiller",
-    "Episode",
     "Forgetter",
     "ModelDistiller",
-    "Proposer",
     "ProposalContext",
-    "Recall",
-    "Scaler",
+    "Proposer",
     "Selector",
-    "Solve",
     "Stateful",
-    "Toolset",
     "Trainer",
-    "Verifier",
-    "World",
 ]
-
-Solve: TypeAlias = Callable[[Task, int], Awaitable[Trajectory]]
-"""Run one episode of a task with a seed and return its scored record."""
-
-Recall: TypeAlias = Callable[[Task, Sequence[ToolSpec], int], Awaitable[list[Recalled]]]
-"""Choose memories for a task, the tools at hand and the episode's seed."""
-
-
-@runtime_checkable
-class ChatModel(Protocol):
-    """A model that answers OpenAI chat messages, with tool calls."""
-
-    name: str
-    provider: str
-
-    async def complete(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
-    ) -> Reply:
-        """Answer once.
-
-        Raises:
-            ModelFault: The model could not be reached after all retries.
-        """
-        ...
-
-
-@runtime_checkable
-class Toolset(Protocol):
-    """Tools over one shared state."""
-
-    def tools(self) -> list[ToolSpec]:
-        """The tools at hand."""
-        ...
-
-    async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
-        """Call a tool; a mistake of the caller comes back as text with ``error`` set.
-
-        Raises:
-            EpisodeFault: The infrastructure failed.
-        """
-        ...
-
-
-@runtime_checkable
-class Episode(Protocol):
-    """One live attempt at a task."""
-
-    toolset: Toolset
-
-    async def observe(self) -> str:
-        """What there is to see now."""
-        ...
-
-    def done(self) -> bool:
-        """Whether the world has ended the episode."""
-        ...
-
-    async def finish(self, answer: str) -> Result:
-        """Take the agent's word that it is done; the text is the world's last feedback."""
-        ...
-
-    async def score(self) -> Score:
-        """Judge the final state; may be asked once, after the last call."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of everything the episode holds."""
-        ...
-
-
-@runtime_checkable
-class World(Protocol):
-    """Tasks, and the episodes in which they are attempted."""
-
-    id: str
-    namespace: str
-
-    def tasks(self, split: Split, n: int, seed: int) -> list[Task]:
-        """At most ``n`` distinct tasks of a split, the same for the same seed."""
-        ...
-
-    async def open(self, task: Task, seed: int) -> Episode:
-        """Begin an attempt."""
-        ...
 
 
 @runtime_checkable
@@ -238,24 +137,6 @@ class Proposer(Stateful, Protocol):
 
     def propose(self, context: ProposalContext, n: int, rng: random.Random) -> list[TaskDraft]:
         """At most ``n`` drafts; each still has to pass the checks."""
-        ...
-
-
-@runtime_checkable
-class Verifier(Protocol):
-    """Scores trajectories where no program can judge."""
-
-    async def score(self, task: Task, trajectories: Sequence[Trajectory]) -> list[Score]:
-        """One score a trajectory; what cannot be judged is unknown."""
-        ...
-
-
-@runtime_checkable
-class Scaler(Protocol):
-    """A test-time strategy: several attempts at a task, one answer."""
-
-    async def solve(self, attempt: Solve, task: Task, seed: int) -> Trajectory:
-        """One trajectory, with the model calls, tokens and time of every attempt that was made."""
         ...
 
 

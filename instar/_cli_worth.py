@@ -1,0 +1,148 @@
+"""``instar memory list --by uplift`` and ``instar memory why``: what memories are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from instar.store import Store
+    from instar.types import MemoryItem, Trajectory
+    from memory.worth import Worth
+
+__all__ = ["by_uplift", "register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``instar memory``."""
+    app.command("why")(why)
+
+
+def by_uplift(
+    store: Store, items: Sequence[MemoryItem], model: str, plot: Path | None
+) -> tuple[dict[str, Any], str]:
+    """The items by what they are worth to a model, as a value and as a table.
+
+    Args:
+        plot: Where to draw them, if anywhere.
+    """
+    from instar._worthing import valued
+
+    found = valued(store, items, model)
+    units = [
+        {"items": [i.id for i in of], "status": of[0].status.value, "worth": _dumped(worth)}
+        for of, worth in found.units
+    ]
+    rows = [_row(of, worth) for of, worth in found.units]
+    head = ["item", "status", "uplift", "95 %", "shown/seen", "steps", "needs", "memory"]
+    said = f"Experience: {found.line} ({model}, {found.episodes} practise episodes)"
+    text = f"{said}\n\n{table(head, rows, 'Nothing is remembered yet.')}"
+    if plot is not None:
+        text += f"\n\n{_drawn(found.units, said, plot)}"
+    value = {"line": found.line, "episodes": found.episodes, "bank": _dumped(found.bank)}
+    return {**value, "units": units}, text
+
+
+def _dumped(worth: Worth | None) -> dict[str, Any] | None:
+    return worth.model_dump(mode="json") if worth else None
+
+
+def _row(of: Sequence[MemoryItem], worth: Worth | None) -> list[str]:
+    first = of[0]
+    name = first.id if len(of) == 1 else f"{first.id} +{len(of) - 1}"
+    what = f"{first.when} -> {first.content}"
+    if worth is None:
+        return [name, first.status.value, "", "", "", "", "", what]
+    low, high = (f"{100 * end:+.0f}" for end in worth.success.interval)
+    return [
+        name,
+        first.status.value,
+        f"{100 * worth.shrunk:+.0f}",
+        f"[{low}, {high}]",
+        f"{worth.shown}/{worth.n}",
+        f"{worth.steps.estimate:+.1f}",
+        str(worth.needed) if worth.needed else worth.verdict.value,
+        what,
+    ]
+
+
+def _drawn(
+    units: Sequence[tuple[Sequence[MemoryItem], Worth | None]], title: str, path: Path
+) -> str:
+    from instar.errors import UserError
+    from memory._worth_plot import draw_worth
+
+    found = [worth for _, worth in units if worth is not None]
+    if not found:
+        return "Nothing to draw yet: no practise episode has withheld a memory."
+    names = {worth.name: of[0].title[:40] for of, worth in units if worth is not None}
+    try:
+        draw_worth(found, names, title).savefig(path, dpi=120)
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot draw into {path}: {error}. Name a .png, .svg or .pdf.") from error
+    return f"Picture: {path}"
+
+
+def why(
+    trajectory: Annotated[str, typer.Argument(help="Its id; the beginning is enough.")],
+    as_json: AsJson = False,
+    workspace: Folder = None,
+    seed: Seed = None,
+) -> None:
+    """What was shown, withheld and cited in an episode, and what that changed."""
+    from instar._worthing import told_by
+    from instar.store import Store
+
+    config = load(workspace, seed, None)
+    with Store.open(config.workspace / "instar.db", create=False) as store:
+        ids = [t.id for t in store.trajectories()]
+        found = store.trajectory(by_prefix(trajectory, ids))
+        told = told_by(store, found)
+    bank = found.bank.model_dump(mode="json") if found.bank else None
+    value = {"trajectory": found.id, "bank": bank, "memories": told}
+    emit(as_json, value, f"{_episode(found)}\n\n{_memories(told)}")
+
+
+def _episode(found: Trajectory) -> str:
+    bank = ""
+    if found.bank is not None:
+        state = "shown" if found.bank.shown else "withheld as a whole"
+        bank = f"{state} (probability of being shown {found.bank.propensity:g})"
+    return facts(
+        {
+            "episode": found.id,
+            "task": found.task.instruction,
+            "outcome": f"{found.score.status.value}, {len(found.steps)} steps",
+            "run for": found.purpose,
+            "generation": found.generation,
+            "bank": bank or "no draw: nothing was withheld, or nothing was recalled",
+        }
+    )
+
+
+def _memories(told: Sequence[dict[str, Any]]) -> str:
+    rows = [
+        [
+            t["label"],
+            t["item"],
+            f"{'shown' if t['shown'] else 'withheld'} ({t['propensity']:g})",
+            f"{t['relevance']:.2f}",
+            ", ".join(str(i + 1) for i in t["cited"]) or "never",
+            _share(t["success_shown"], t["episodes_shown"]),
+            _share(t["success_withheld"], t["episodes_withheld"]),
+            f"{t['when']} -> {t['content']}",
+        ]
+        for t in told
+    ]
+    head = ["", "item", "drawn", "near", "cited in turn", "task with it", "without it", "memory"]
+    return table(head, rows, "No memory was recalled: none was near enough.")
+
+
+def _share(success: float | None, n: int) -> str:
+    return "" if success is None else f"{success:.0%} of {n}"

@@ -1,0 +1,121 @@
+"""The words beside the likeness: a lexical index that is opened when first needed, and its ranking fused in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instar.types import MemoryItem
+from memory._fuse import fuse
+from memory._view import Hit, View
+from memory.index import IndexBroken
+from memory.lexical import LexicalIndex
+
+__all__ = ["Look", "Words", "fused"]
+
+_LOG = logging.getLogger(__name__)
+_FLOOR, _STUCK = 0.5, 0.3
+"""Share of a question's information that an item must cover."""
+_BEST = 2 / 61
+"""What reciprocal rank fusion gives a row that stands first in both rankings."""
+
+
+class Look(NamedTuple):
+    """What recall looks for, and among what.
+
+    Attributes:
+        tried: Also among what is in quarantine.
+        stuck: By its words too, whatever the embedder; the text then holds much beside the point.
+    """
+
+    text: str
+    places: Sequence[str]
+    at_hand: Collection[str]
+    tried: bool
+    stuck: bool
+
+
+class Words:
+    """The lexical side of recall.
+
+    Args:
+        folder: Of the index; None: words are never looked for.
+        read: Gives all items that a generation in use sees.
+    """
+
+    def __init__(self, folder: Path | None, read: Callable[[], Iterable[MemoryItem]]) -> None:
+        self._folder, self._read = folder, read
+        self._index: LexicalIndex | None = None
+
+    def follow(self, items: Sequence[MemoryItem]) -> None:
+        """Take new versions in, if the index is open; one that is not catches up when it is."""
+        self._try(lambda index: index.add([i for i in items if i.in_use]))
+
+    def nearest(
+        self,
+        look: Look,
+        view: View,
+        rows: NDArray[np.int64],
+        n: int,
+    ) -> list[Hit]:
+        """The items among the rows that cover enough of what is looked for, best first."""
+        if self._index is None and self._folder is not None:
+            self._index = LexicalIndex.open(self._folder)
+            self._folder = None if self._index is None else self._folder
+            self._try(lambda index: index.sync(self._read))
+        allowed = np.zeros(len(view), dtype=np.bool_)
+        allowed[rows] = True
+        found: list[Hit] = []
+
+        def ask(index: LexicalIndex) -> None:
+            def keep(id: str, version: int) -> bool:
+                row = view.place_of.get((id, version))
+                return row is not None and bool(allowed[row])
+
+            for id, version, share in index.query(
+                look.text, n, namespaces=look.places, tools=look.at_hand, keep=keep
+            ):
+                if share >= (_STUCK if look.stuck else _FLOOR):
+                    found.append((view.items[view.place_of[id, version]], share))
+
+        self._try(ask)
+        return found
+
+    def _try(self, work: Callable[[LexicalIndex], None]) -> None:
+        if self._index is None:
+            return
+        try:
+            work(self._index)
+        except IndexBroken as error:
+            _LOG.warning("words are not looked for until the next opening: %s", error)
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file, for good."""
+        if self._index is not None:
+            self._index.close()
+        self._index = self._folder = None
+
+
+def fused(dense: Sequence[Hit], lexical: Sequence[Hit], floor: float, margin: float) -> list[Hit]:
+    """Both rankings as one, with relevance from 0 to 1; what neither finds near enough is left out.
+
+    Args:
+        dense: With their cosine, nearest first.
+        lexical: With the share of the question that they cover, best first.
+        floor: Cosine below which the dense ranking says nothing.
+        margin: How far below the nearest one may lie in it.
+    """
+    nearest = max((cosine for _, cosine in dense), default=0.0)
+    near = [item for item, cosine in dense if cosine >= max(floor, nearest - margin)]
+    items = list({i.id: i for i in [*near, *(item for item, _ in lexical)]}.values())
+    place = {item.id: at for at, item in enumerate(items)}
+    ranked = fuse(
+        [(place[item.id], 0.0) for item in near], [(place[i.id], share) for i, share in lexical]
+    )
+    return [(items[at], score / _BEST) for at, score in ranked]
