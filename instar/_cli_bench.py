@@ -76,6 +76,10 @@ Screenshots: TypeAlias = Annotated[
 Force: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Measure even where the world's check fails.")
 ]
+Preset: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Settings to begin with: a name, or a path that ends in .toml."),
+]
 Resume: TypeAlias = Annotated[
     str | None, typer.Option(help="Go on with a run that broke off, as it was begun.")
 ]
@@ -98,6 +102,7 @@ def run(
     screenshots: Screenshots = False,
     force: Force = False,
     resume: Resume = None,
+    preset: Preset = None,
     as_json: AsJson = False,
     workspace: Folder = None,
     seed: Seed = None,
@@ -105,6 +110,7 @@ def run(
 ) -> None:
     """Measure arms on held-out tasks with paired seeds."""
     more = world_settings(world) + ([f"model.name={model[0]}"] if model else [])
+    more += [f"preset={preset}"] if preset else []
     config = load(workspace, seed, option, *more)
     if resume is not None:
         given: dict[str, Any] = {"n": n, "tasks": tasks, "generations": generation}

@@ -54,6 +54,8 @@ def init(
     """Make a workspace with an instar.toml to edit."""
     from instar.compose import Workspace
 
+    if preset.endswith(".toml"):  # instar.toml is read from any folder
+        preset = str(Path(preset).resolve())
     config = load(workspace, seed, option, f"preset={preset}")
     file = config.workspace / "instar.toml"
     existed = file.exists()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from instar import _cli_exchange, _cli_history, _cli_reembed, _cli_worth
+from instar import _cli_exchange, _cli_history, _cli_reembed, _cli_status, _cli_worth
 from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, table
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
     _cli_reembed.register(memory)
     _cli_history.register(memory)
     _cli_worth.register(memory)
+    _cli_status.register(memory)
     app.add_typer(memory, name="memory")
 
 

@@ -6,7 +6,7 @@ and what it can show, and ends with figures, a report, and whether the arms had 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -120,7 +120,8 @@ async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> 
     loop = Loop(workspace, progress)
     plan = await _plan(loop, wanted)
     written = loop.store.memory_changes()
-    lines = await _run(loop, plan)
+    streams = _streams(loop, plan)
+    lines = await _run(loop, plan, streams)
     found = leakage(workspace, plan.tasks, plan.subjects[0].generation)
     written = loop.store.memory_changes() - written
     sources = checks.sources_of(loop.store)
@@ -129,6 +130,7 @@ async def measure(workspace: Workspace, wanted: Request, progress: Progress) -> 
         "fairness": fair.model_dump(mode="json"),
         "health": list(plan.problems),
         "levels": await levels(plan.world, plan.tasks),
+        "answers": {label: stream.answers() for label, stream in streams.items()},
     }
     files = run_page.write(plan.folder, plan.settings, summary, lines)
     summary["report"] = str(files.html)
@@ -179,7 +181,7 @@ async def _plan(loop: Loop, wanted: Request) -> _Plan:
     return _Plan(wanted, settings, folder, world, tasks, found, limits, problems)
 
 
-async def _run(loop: Loop, plan: _Plan) -> list[Line]:
+async def _run(loop: Loop, plan: _Plan, streams: Mapping[str, Stream]) -> list[Line]:
     """All episodes; the stream's one after the other, and the best of n when all others are known."""
     settings, before = plan.settings, runner.read_lines(plan.folder)
     runner.begin(plan.folder, settings, await checks.about(loop.config))
@@ -190,7 +192,6 @@ async def _run(loop: Loop, plan: _Plan) -> list[Line]:
     loop.progress.say(f"Run {settings.run}: {cost.sentence}")
     loop.progress.say(f"If it breaks off, type: {again(loop.config, settings.run)}")
     loop.progress.say(f"Loading {settings.model}.")
-    streams = _streams(loop, plan)
     solvers = {s.label: _solver(loop, plan, s, streams.get(s.label)) for s in plan.subjects}
     with loop.progress.stage(f"bench {settings.run}", total) as tally:
         for line in before:

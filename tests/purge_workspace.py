@@ -31,6 +31,7 @@ from instar.types import (
 )
 from memory.bank import Bank
 from memory.embed import HashEmbedder
+from memory.lexical import LexicalIndex
 
 SECRET = 'Zara "Zed" Öberg'
 TWISTED = SECRET.swapcase()
@@ -87,6 +88,10 @@ def remember(store: Store, folder: Path) -> None:
     edit = MemoryOp(kind=OpKind.EDIT, target="both", item=again, reason=f"as {SECRET} says")
     bank.write([edit], "g1", SECRET)
     bank.close()
+    words = LexicalIndex.open(folder / "index")
+    assert words is not None
+    words.sync(lambda: store.items(None))
+    words.close()
 
 
 def teach(store: Store, folder: Path) -> tuple[RowSet, RowSet]:

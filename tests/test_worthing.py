@@ -132,3 +132,20 @@ def test_nonsense_gets_a_sentence(workspace: Path, args: list[str], said: str) -
     result = CliRunner().invoke(app, ["memory", *args, "--workspace", str(workspace)])
     told = str(result.exception) if result.exception else result.output
     assert result.exit_code != 0 and said in told and "Traceback" not in result.output
+
+
+def test_a_person_quarantines_and_pins_at_once(workspace: Path) -> None:
+    where = ["--workspace", str(workspace), "-o", "memory.embedder=hash"][:2]
+    with Store.open(workspace) as store:
+        twin = item("twin").model_copy(update={"cluster": HURTS})
+        store.apply([MemoryOp(kind=OpKind.ADD, item=twin)], "g0", {})
+    told = json.loads(run("quarantine", HURTS[:3], "--reason", "it lied", "--json", *where))
+    assert told["items"] == [HURTS, "twin"] and told["changed"] == 2
+    run("pin", HELPS, *where)
+    with Store.open(workspace) as store:
+        found = {i.id: i for i in store.items("g0")}
+        assert [found[i].status.value for i in (HURTS, "twin")] == ["quarantined"] * 2
+        assert found[HELPS].pinned and not found[HURTS].pinned
+        assert store.memory_log(3)[-1]["reason"] == "it lied"
+    assert json.loads(run("quarantine", HURTS, "--json", *where))["changed"] == 0
+    assert json.loads(run("pin", HELPS, "--off", "--json", *where))["changed"] == 1

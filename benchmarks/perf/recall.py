@@ -4,7 +4,7 @@ Rivals are asked the same questions about the same vectors, in turns and a chang
 that of a turn, and the median of them is printed. Raw is `collection.query(n_results=k)` with nothing
 filtered, as it would be without a bank. Recall has all its filters, ranking and budget and must come
 back with as many; filtered away is what lies in other namespaces or needs tools that are not at hand.
-Fused recall looks for words as well. Embedding is not measured: vectors are at hand for all.
+Fused recall looks for the words of the question as well. Embedding is not measured: vectors are at hand for all.
 Afterwards another process opens the bank, and tells how long that took and what memory it takes.
 
     python -m benchmarks.perf.recall [--items 1000,10000,100000] [--clock cpu]
@@ -36,9 +36,7 @@ from benchmarks.perf._memories import (
 )
 from instar.store import Store
 from instar.types import Generation, GenerationStatus, Task, ToolSpec
-from memory._fuse import fuse
 from memory.bank import Bank
-from memory.lexical import LexicalIndex
 
 __all__ = [
     "FILTERS",
@@ -53,7 +51,6 @@ __all__ = [
 
 GENERATION = "g0"
 _WARM = 5
-_LEXICAL = 64
 _CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 Ask = Callable[[Given], Awaitable[int]]
 
@@ -73,8 +70,12 @@ class Built(NamedTuple):
     """A bank of made-up memories, and its rival."""
 
     bank: Bank
-    lexical: LexicalIndex
     raw: Any
+
+    def close(self) -> None:
+        """Let go of the bank and its store."""
+        self.bank.close()
+        self.bank.store.close()
 
 
 def opened(folder: Path, embedder: Prepared, near: float | None = None) -> Bank:
@@ -92,7 +93,7 @@ def opened(folder: Path, embedder: Prepared, near: float | None = None) -> Bank:
             )
         )
     # All that is found may be recalled, so that it can be seen whether filters cost any.
-    return Bank(store, embedder, folder / "index", floor=0.0, margin=1.0, near=near)
+    return Bank(store, embedder, folder / "index", floor=-1.0, margin=2.0, near=near)
 
 
 def raw_collection(folder: Path) -> Any:
@@ -110,28 +111,25 @@ def build(folder: Path, made: Sequence[Made], asked: Sequence[Given]) -> Built:
     """Both rivals over the same memories."""
     bank = opened(folder, prepared(made, asked))
     bank.write(additions(made), GENERATION)
-    lexical = LexicalIndex.open(folder / "index")
-    if lexical is None:
-        raise RuntimeError("this SQLite has no FTS5")
-    lexical.sync(lambda: bank.store.items(GENERATION))
     raw = raw_collection(folder / "raw")
     for start in range(0, len(made), 1000):
         some = made[start : start + 1000]
         raw.add(ids=[m.item.id for m in some], embeddings=[m.vector for m in some])
-    return Built(bank, lexical, raw)
+    return Built(bank, raw)
 
 
 def rivals(built: Built, chosen: Filter) -> dict[str, Ask]:
     """Those who answer a question with a number of memories."""
-    bank, lexical, raw = built
-    places, at_hand = NAMESPACES[: chosen.namespaces], TOOLS[: chosen.tools]
-    tools = [ToolSpec(name=name) for name in at_hand]
+    bank, raw = built
+    places = NAMESPACES[: chosen.namespaces]
+    tools = [ToolSpec(name=name) for name in TOOLS[: chosen.tools]]
 
     async def ask_raw(given: Given) -> int:
         found = raw.query(query_embeddings=[given.vector], n_results=bank.k)
         return len(found["ids"][0])
 
-    async def recall(given: Given) -> int:
+    async def recall(given: Given, words: bool) -> int:
+        bank.lexical = words
         task = Task(
             id="t",
             instruction=given.text,
@@ -143,14 +141,11 @@ def rivals(built: Built, chosen: Filter) -> dict[str, Ask]:
         told = await bank.recall(task, tools, as_of=GENERATION, seed=0, namespaces=places)
         return len(told.memories)
 
-    async def fused(given: Given) -> int:
-        there = await recall(given)
-        words = lexical.query(given.text, _LEXICAL, namespaces=places, tools=at_hand)
-        ranked = [(place, score) for place, (_, _, score) in enumerate(words)]
-        fuse([(place, 1.0) for place in range(_LEXICAL)], ranked)
-        return there
-
-    return {"raw": ask_raw, "recall": recall, "fused": fused}
+    return {
+        "raw": ask_raw,
+        "recall": lambda given: recall(given, False),
+        "fused": lambda given: recall(given, True),
+    }
 
 
 async def turns(
@@ -201,17 +196,16 @@ def footprint(folder: Path) -> dict[str, float]:
 async def _opening(folder: Path) -> dict[str, float]:
     _, (given,) = make(1, 1, seed=1)
     before, began = _resident(), time.perf_counter()
-    bank = opened(folder, Prepared({given.text: given.vector}))
-    open_s = time.perf_counter() - began
-    lexical = LexicalIndex.open(folder / "index")
-    if lexical is None:
-        raise RuntimeError("the lexical index cannot be opened")
-    players = rivals(Built(bank, lexical, None), FILTERS["nothing"])
-    began = time.perf_counter()
-    await players["recall"](given)
-    first_s = time.perf_counter() - began
-    await players["fused"](given)
-    return {"open_s": open_s, "first_recall_s": first_s, "mib": _resident() - before}
+    built = Built(opened(folder, Prepared({given.text: given.vector})), None)
+    taken = {"open_s": time.perf_counter() - began}
+    for name, ask in rivals(built, FILTERS["nothing"]).items():
+        if name != "raw":
+            began = time.perf_counter()
+            await ask(given)
+            taken[f"first_{name}_s"] = time.perf_counter() - began
+    taken["mib"] = _resident() - before
+    built.close()
+    return taken
 
 
 def _resident() -> float:
@@ -230,7 +224,8 @@ def _show(items: int, found: Mapping[str, Mapping[str, float]], taken: Mapping[s
         )
     print(
         f"{items} items in another process: open {taken['open_s']:.1f} s, first recall"
-        f" {taken['first_recall_s']:.1f} s, {taken['mib']:.0f} MiB",
+        f" {taken['first_recall_s']:.1f} s, first fused {taken['first_fused_s']:.1f} s,"
+        f" {taken['mib']:.0f} MiB",
         flush=True,
     )
 
@@ -241,9 +236,7 @@ async def _sizes(sizes: Sequence[int], questions: int, clock: Callable[[], float
             made, asked = make(items, questions + _WARM)
             built = build(Path(folder), made, asked)
             found = await measure(built, asked, clock)
-            built.bank.close()
-            built.bank.store.close()
-            built.lexical.close()
+            built.close()
             _show(items, found, footprint(Path(folder)))
     print("wanted: recall/raw <= 1.5, fused < 25 ms, as many as asked for")
 
