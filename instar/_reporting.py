@@ -19,6 +19,7 @@ from benchmarks.runner import Line, Settings, write_json
 from benchmarks.summary import arm_figures, summarise
 from instar._arms import fullest, lacking
 from instar._loop import Loop, Output, State
+from instar._worthing import valued
 from instar.compose import Serving, Workspace
 from instar.contracts import Solve
 from instar.types import Generation, GenerationStatus, Split, Task
@@ -153,6 +154,8 @@ def _data(
     store, config = loop.store, loop.config
     items = [i for i in store.items(summary["generation"]) if i.namespace == summary["namespace"]]
     stages = store.stages("g")
+    experience = valued(store, items, config.model.name).line
+    loop.progress.say(f"Experience: {experience}")
     facts = {
         "world": summary["namespace"],
         "model": config.model.name,
@@ -160,6 +163,7 @@ def _data(
         "held-out tasks": str(summary["n"]),
         "serving": path_note(loop),
         "measured": _measured(loop, summary["generation"]),
+        "in practice": f"{experience}; each memory: instar memory list --by uplift",
         "written": time.strftime("%Y-%m-%d %H:%M"),
     }
     return ReportData(

@@ -150,6 +150,7 @@ class Bank:
         reach("memory.index")
         self._views.forget()
         self._follower.follow({entry_name(i, v): v for i, v in vectors.items()})
+        reach("memory.words")
         self._words.follow(written)
         return written
 

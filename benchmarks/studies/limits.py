@@ -56,7 +56,9 @@ def main(args: Sequence[str] | None = None) -> int:
     folders: list[Path] = parser.parse_args(args).runs
     missing = [f for f in folders if not (f / "episodes.jsonl").is_file()]
     if missing:
-        print(f"{missing[0]} is no run: name folders such as WORKSPACE/runs/bench1", file=sys.stderr)
+        print(
+            f"{missing[0]} is no run: name folders such as WORKSPACE/runs/bench1", file=sys.stderr
+        )
         return 2
     found = of_kinds(line for folder in folders for line in read_lines(folder))
     print(f"| arm | {' | '.join(KINDS)} |\n|---|---|---|---|")
