@@ -192,7 +192,8 @@ def test_the_example_is_a_grid(tmp_path):
 def test_the_grids_that_ship_can_be_run(path, tmp_path):
     grid = read_grid(path)
     cells = configs(grid, tmp_path)
-    assert len(cells) == len(grid.seeds) and grid.preset == "pocket" and grid.measure
+    assert len(cells) == len(grid.seeds) * len(grid.named())
+    assert grid.preset == "pocket" and grid.measure
     for (_, seed), (config, others) in cells.items():
         assert config.model.name == "pocket" and set(others) == set(grid.measure)
         for what, other in others.items():
