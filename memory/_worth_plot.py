@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -46,19 +47,30 @@ def draw_worth(
         colour = _COLOURS[worth.verdict]
         low, high = worth.success.interval
         axes.plot([100 * low, 100 * high], [place, place], color=colour, linewidth=1.4)
-        axes.plot(100 * worth.success.estimate, place, "o", color=colour, markersize=5)
-        axes.plot(100 * worth.shrunk, place, "|", color="black", markersize=9)
+        axes.plot(_points(worth.success.estimate), place, "o", color=colour, markersize=5)
+        axes.plot(_points(worth.shrunk), place, "|", color="black", markersize=9)
     axes.set_ylim(-0.6, max(1, len(ranked)) - 0.4)
     axes.axvline(0, color="0.4", linewidth=0.8)
     axes.set_yticks(range(len(ranked)), [_label(w, names or {}) for w in ranked], fontsize=8)
-    axes.set_xlabel("effect on verified success (points), with an interval valid at any time")
-    axes.set_title(title, fontsize=10)
+    axes.set_xlabel("effect on verified success (points; 95 % at any time)", fontsize=9)
+    axes.set_xlim(-105, 105)
+    figure.suptitle(_plain("\n".join(textwrap.wrap(title, 80))), fontsize=9)
     axes.grid(axis="x", alpha=0.3)
     marks = [Line2D([], [], color=c, marker="o", label=v.value) for v, c in _COLOURS.items()]
     figure.legend(handles=marks, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
 
 
+def _points(effect: float) -> float:
+    """In points; weighted differences of few episodes can leave the range of what is possible."""
+    return max(-100.0, min(100.0, 100 * effect))
+
+
+def _plain(text: str) -> str:
+    """A text in which the dollars of slots are no formula."""
+    return text.replace("$", r"\$")
+
+
 def _label(worth: Worth, names: Mapping[str, str]) -> str:
     name = names.get(worth.name, worth.name) or worth.level.value
-    return f"{name} ({worth.shown}/{worth.n})"
+    return _plain(f"{name} ({worth.shown}/{worth.n})")

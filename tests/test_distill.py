@@ -385,6 +385,15 @@ def test_what_avoided_it_is_told_on_request_while_no_workflow_does() -> None:
     assert said(Rules().distill([mended], [])) == short
 
 
+def test_a_lesson_is_known_again_whatever_the_call_was_made_of() -> None:
+    odd: Made = ("polish", {"lamp": "[m2] -> lamp"}, "!dry: oil first")
+    rules = Rules()
+    first = rules.distill([lived("polish lamp 1", odd, passed=False)], [])
+    assert said(first) == ['polish lamp $1 -> polish "[m2] -> lamp" -> dry: oil first']
+    again = rules.distill([lived("polish lamp 2", odd, passed=False)], bank(first))
+    assert all(op.kind is not OpKind.ADD for op in again)
+
+
 def test_a_lesson_ends_when_every_toolset_has_a_supported_workflow() -> None:
     rules, workflow = Rules(), Workflow()
     lesson = rules.distill([dry("1")], [])

@@ -130,18 +130,21 @@ class _Writer:
 
     def changes(self, generic: set[str]) -> list[MemoryOp]:
         """New lessons, and more support for those that are known."""
-        said = {content.partition(" -> ")[2] for content in self.known}
         ops = [self._edit(content, item) for content, item in sorted(self.known.items())]
         refused: dict[str, Counter[Call]] = defaultdict(Counter)
         for run in self.runs:
             for call in run.calls:
                 if call.error is not None and masked(call.error) not in generic:
                     refused[call.error][call] += 1
-        for error in sorted(set(refused) - said):
+        for error in sorted(e for e in refused if not self._said(e)):
             counted = refused[error]
             call = min(counted, key=lambda c: (-counted[c], len(c.line), c.line))
             ops.append(self._add(call))
         return [op for op in ops if op is not None]
+
+    def _said(self, error: str) -> bool:
+        # By its end: what stands before may hold an arrow too, as models write anything into a call.
+        return any(content.endswith(f" -> {error}") for content in self.known)
 
     def _supporting(self, content: str) -> list[str]:
         return [r.source.id for r in self.runs if r.supports(content)]
