@@ -1,7 +1,8 @@
 """The index in the workspace: Chroma embedded in this process.
 
 Embedded Chroma is not safe for several processes, so one process owns the folder by a lock on a
-file; the lock goes with the process, however it ends.
+file; the lock goes with the process, however it ends. What a kill in the middle of Chroma's writing
+leaves is not read but built anew, see `memory._seal`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
+from memory._seal import Seal
 from memory.index import SPACE, IndexBroken, VectorIndex, breaking
 
 __all__ = ["EmbeddedIndex"]
@@ -28,6 +30,7 @@ class EmbeddedIndex(VectorIndex):
         super().__init__()
         self._folder = folder
         self._lock = lock
+        self._seal = Seal(folder)
 
     @classmethod
     def own(cls, folder: Path) -> EmbeddedIndex | None:
@@ -64,12 +67,16 @@ class EmbeddedIndex(VectorIndex):
     def _sync(self, vectors: Mapping[str, Sequence[float]]) -> None:
         if self._collection is None:
             with breaking():
+                if not self._seal.holds():
+                    raise IndexBroken("its files are not as they were left")
                 self._connect()
         self._remove(sorted(self.entries - vectors.keys()))
         self.add(vectors)
         if vectors:
             # Chroma reads the graph at the first question only: ask, so that damage shows now.
             self.query(next(iter(vectors.values())), 1)
+        with breaking():
+            self._seal.renew()
 
     def _connect(self) -> None:
         import chromadb
@@ -93,6 +100,7 @@ class EmbeddedIndex(VectorIndex):
 
     def _put(self, names: list[str], vectors: list[list[float]]) -> None:
         self._collection.add(ids=names, embeddings=vectors)
+        self._seal.renew()
 
     def close(self) -> None:
         """Let another process own it."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +52,14 @@ class Words:
     def __init__(self, folder: Path | None, read: Callable[[], Iterable[MemoryItem]]) -> None:
         self._folder, self._read = folder, read
         self._index: LexicalIndex | None = None
+        self._known: set[tuple[str, int]] = set()
+        self._covered: WeakSet[View] = WeakSet()
 
     def follow(self, items: Sequence[MemoryItem]) -> None:
         """Take new versions in, if the index is open; one that is not catches up when it is."""
         self._try(lambda index: index.add([i for i in items if i.in_use]))
+        if self._index is not None:
+            self._known |= {(i.id, i.version) for i in items}
 
     def nearest(
         self,
@@ -67,7 +72,8 @@ class Words:
         if self._index is None and self._folder is not None:
             self._index = LexicalIndex.open(self._folder)
             self._folder = None if self._index is None else self._folder
-            self._try(lambda index: index.sync(self._read))
+            self._try(lambda index: index.sync(self._all))
+        self._cover(view)
         allowed = np.zeros(len(view), dtype=np.bool_)
         allowed[rows] = True
         found: list[Hit] = []
@@ -85,6 +91,20 @@ class Words:
 
         self._try(ask)
         return found
+
+    def _all(self) -> list[MemoryItem]:
+        items = list(self._read())
+        self._known = {(i.id, i.version) for i in items}
+        return items
+
+    def _cover(self, view: View) -> None:
+        """Take in what is seen and was written by a process that does not look for words itself."""
+        if view in self._covered:
+            return
+        missing = view.place_of.keys() - self._known
+        self._try(lambda index: index.add(view.items[view.place_of[n]] for n in sorted(missing)))
+        self._known |= missing
+        self._covered.add(view)
 
     def _try(self, work: Callable[[LexicalIndex], None]) -> None:
         if self._index is None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from memory_writer import GENERATION, edits, item, opened, recalled
 from stores import generation
 
@@ -104,9 +105,15 @@ def check_vectors(store: Store, bank: Bank) -> None:
         for (id, _), vector in store.vectors(head).items()
     }
     assert bank.index.entries == wanted.keys()
-    for name in random.Random(0).sample(sorted(wanted), min(500, len(wanted))):
-        (nearest, cosine), *_ = bank.index.query(wanted[name], 10)
-        assert nearest == name and abs(cosine - 1) < 1e-4, (name, nearest, cosine)
+    names = random.Random(0).sample(sorted(wanted), min(500, len(wanted)))
+    if not names:
+        return
+    # The graph gives each entry its vector; that a question finds it is only likely with HNSW.
+    held = bank.index._collection.get(ids=names, include=["embeddings"])
+    for name, vector in zip(held["ids"], held["embeddings"], strict=True):
+        assert np.abs(vector - np.asarray(wanted[name])).max() < 1e-5, name
+    found = [name == bank.index.query(wanted[name], 10)[0][0] for name in names]
+    assert sum(found) >= 0.95 * len(names)
 
 
 def check_words(store: Store, folder: Path) -> None:

@@ -44,6 +44,11 @@ def item(id: str, edit: int = 0) -> MemoryItem:
     )
 
 
+def said(id: str) -> str:
+    """The word of its content."""
+    return item(id).content.split()[0]
+
+
 def edits(content: str) -> int:
     """How often an item of this content was edited."""
     return int(content.rpartition(" ")[2])
@@ -143,10 +148,9 @@ async def share(store: Store, folder: Path, who: str, seconds: str, url: str = "
 
 async def found(bank: Bank, id: str) -> bool:
     """Whether likeness finds an item first, and its words find it."""
-    this = item(id)
-    near = await recalled(bank, this.when)
-    said = await recalled(bank, this.content.split()[0], stuck=True)
-    return near[:1] == [id] and said[:1] == [id]
+    near = await recalled(bank, item(id).when)
+    by_words = await recalled(bank, said(id), stuck=True)
+    return near[:1] == [id] and by_words[:1] == [id]
 
 
 def main(mode: str, folder: str, *rest: str) -> None:

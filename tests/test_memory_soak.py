@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +31,12 @@ from memory_checks import (
     texts,
     texts_of,
 )
+from memory_writer import GENERATION, add, opened, recalled, said, word
 
 from instar.store import Store
+from memory.bank import Bank
+from memory.embed import HashEmbedder
+from memory.index import VectorIndex
 
 _MANY = 3000
 _CASES = 10
@@ -52,6 +57,25 @@ async def test_a_kill_in_the_middle_of_a_write(tmp_path: Path, failpoint: str) -
     # What comes after the store is made up for on opening.
     assert (kept == changed(before, batches(told, "begin"))) is (failpoint != "store.apply:3")
     await check_indexes(tmp_path)
+
+
+def test_a_graph_whose_writing_was_cut_short_is_not_read(tmp_path: Path) -> None:
+    vectors = {f"i{n}": HashEmbedder(64).embed([word(f"i{n}")])[0] for n in range(2200)}
+    index = VectorIndex.open(tmp_path)
+    assert index is not None
+    index.sync(dict(islice(vectors.items(), 1100)))
+    (graph,) = tmp_path.glob("chroma-*/*/data_level0.bin")
+    before = graph.read_bytes()
+    index.sync(vectors)
+    index.close()
+    assert graph.stat().st_size > len(before)
+    graph.write_bytes(before)  # as if killed after the file before it
+    index = VectorIndex.open(tmp_path)
+    assert index is not None
+    index.sync(vectors)
+    for name in sorted(vectors)[::20]:
+        assert index.query(vectors[name], 1)[0][0] == name
+    index.close()
 
 
 class Times(NamedTuple):
@@ -181,6 +205,21 @@ async def test_two_processes_on_one_workspace(tmp_path: Path) -> None:
 @pytest.mark.timeout(0)
 async def test_two_processes_on_one_workspace_for_a_minute(tmp_path: Path) -> None:
     assert min(await run_two(tmp_path, 60)) > 0
+
+
+async def test_words_of_another_process_are_found_though_it_never_looked_for_any(
+    tmp_path: Path,
+) -> None:
+    make_store(tmp_path)
+    with Store.open(tmp_path) as one, Store.open(tmp_path) as other:
+        reader = opened(one, tmp_path)
+        reader.write([add("first")], GENERATION)
+        assert await recalled(reader, said("first"), stuck=True) == ["first"]
+        writer = Bank(other, HashEmbedder(), tmp_path / "index")
+        writer.write([add("second")], GENERATION)
+        assert await recalled(reader, said("second"), stuck=True) == ["second"]
+        reader.close()
+        writer.close()
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ Rewrite = Callable[[Path], None]
 _EPISODES = "episodes.jsonl"
 _FACTS = ("settings.json", "summary.json", "report.json")
 _PAGES = ("report.html", "report.png", "episodes.html", "trajectories.jsonl")
-_INDEX = ("chroma-*", "lexical.db*")
+_INDEX = ("chroma-*", "graph.json", "lexical.db*")
 _BINARY = frozenset({".png", ".safetensors", ".bin", ".pt", ".db", ".sqlite3"})
 
 
