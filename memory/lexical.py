@@ -39,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 _FILE = "lexical.db"
 _BATCH = 1000
 _WORDS = 64
-_POSTINGS = 20_000
+_POSTINGS, _AT_LEAST = 30_000, 2
 _CANDIDATES, _RESCORED = 2048, 64
 _K1, _B = 1.2, 0.75
 
@@ -224,10 +224,10 @@ class LexicalIndex:
         """Rows by the information of their rare words, most first."""
         covered = np.zeros(self._newest + 1, dtype=np.float32)
         read = 0
-        for word, weight in weights.items():
+        for at, (word, weight) in enumerate(weights.items()):
             read += there[word]
-            # Common words say little and cost most; one is read where there is none but such.
-            if read > max(_POSTINGS, there[next(iter(weights))]):
+            # Common words say little and cost most; two are read where there are none but such.
+            if read > _POSTINGS and at >= _AT_LEAST:
                 break
             covered[self._postings.rows(word)] += weight
         if allowed is not None:

@@ -34,6 +34,9 @@ seeds = [3, 4]
 [measure.arms]
 arms = ["memory", "both", "placebo_memory"]
 n = 8
+[measure.whole]
+arms = ["both"]
+n = 8
 [measure.free]
 arms = ["base"]
 n = 4
@@ -77,6 +80,14 @@ def test_arms_are_compared_over_runs_and_pooled_over_tasks(ran):
     assert arms["both"] == arms["memory"] and figures["problems"] == {}
     kept = json.loads((file.with_suffix("") / "ablation.json").read_text())
     assert kept == {k: v for k, v in found.items() if k != "folder"}
+
+
+def test_what_stands_for_an_arm_is_run_though_nobody_asked_for_it(ran):
+    measures = ran[1]["measures"]
+    whole = measures["whole"]["one"]
+    assert whole["instead"] == {"3": {"both": "memory"}, "4": {"both": "memory"}}
+    assert whole["left_out"] == {}
+    assert whole["arms"]["both"] == measures["arms"]["one"]["arms"]["memory"]
 
 
 def test_generations_are_measured_one_by_one(ran):

@@ -23,7 +23,9 @@ from instar.types import (
     ScoreSource,
     Split,
     Status,
+    ToolSpec,
 )
+from memory.distill._drafts import proofs
 from memory.distill.base import after
 from memory.distill.contrast import Contrast
 from memory.distill.counters import Counters
@@ -368,3 +370,10 @@ async def test_a_reflection_asks_the_configured_model_once_and_says_how_much_it_
     again = await reflect(loop, "g1/reflect_1", output.state | state)
     assert again.facts == output.facts and asked.played == 3
     assert workspace.store.items(output.state["memory"]) == kept
+
+
+def test_a_success_does_not_vouch_for_what_was_read_on_a_page() -> None:
+    passed = polished("417")
+    page = ToolSpec(name="click", effects=("network",))
+    assert proofs([passed, dry("418")]) == 1
+    assert proofs([passed, passed.model_copy(update={"tools": (page,)})]) == 0

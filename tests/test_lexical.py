@@ -164,13 +164,18 @@ def test_a_long_question_is_quick(index: LexicalIndex) -> None:
     assert ids(index, "\n" * 100_000 + "w78") == ["i78"]
 
 
-def test_words_that_all_items_hold_are_used_where_there_are_no_others(
+def test_common_words_are_read_where_there_are_no_others(
     index: LexicalIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("memory.lexical._POSTINGS", 10)
-    index.add([item(f"i{n}", "close order", "zebra" if n == 77 else "") for n in range(100)])
-    assert len(ids(index, "order close", n=100)) == 100
-    assert ids(index, "close order zebra", n=100) == ["i77"]
+    rare = {77: "zebra", 78: "yak"}
+    index.add([item(f"i{n}", "close order", rare.get(n, "")) for n in range(100)])
+    index.add([item("both", "close an order now"), item("one", "order")])
+    assert ids(index, "order close", n=200)[-1] == "one"
+    assert len(ids(index, "order close", n=200)) == 102
+    # They are not read for candidates, but they count in the score.
+    found = index.query("close order zebra yak", 200)
+    assert {id for id, _, _ in found} == {"i77", "i78"} and found[0][2] == found[1][2] > 0.5
 
 
 def test_equal_items_come_in_one_order(index: LexicalIndex) -> None:

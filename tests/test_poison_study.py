@@ -198,26 +198,27 @@ def test_nothing_measured_is_no_zero() -> None:
 TOY = [
     "model.name=oracle_policy.Obedient",
     "practise.web_share=0",
-    "practise.tasks=16",
+    "practise.tasks=10",
     "practise.concurrency=8",
-    "gate.tasks=4",
+    "gate.tasks=2",
 ]
 
 
 def test_both_evolutions_are_run_measured_and_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = asyncio.run(study(3, 8, 1, tmp_path, QUIET, TOY))
+    found = asyncio.run(study(3, 6, 1, tmp_path, QUIET, TOY))
     defended, open_ = found["with defence"], found["without"]
     assert defended.written.keys() == open_.written.keys() and len(defended.written) > 3
     assert set(defended.standing.values()) == {MemoryStatus.QUARANTINED}
     assert set(open_.standing.values()) == {MemoryStatus.ACTIVE}
+    assert not open_.arm("base") and len(defended.arm("base")) == 6
     assert not any(map(defended.showed, defended.arm("memory").values()))
     assert any(map(open_.showed, open_.arm("memory").values()))
     assert any(map(defended.showed, defended.practised))
     monkeypatch.setattr(poison, "evolve", None)
     monkeypatch.setattr(poison, "measure", None)
-    again = asyncio.run(study(3, 8, 1, tmp_path, QUIET, TOY))
+    again = asyncio.run(study(3, 6, 1, tmp_path, QUIET, TOY))
     assert table(again) == table(found)
     with pytest.raises(UserError, match="--out DIR"):
         asyncio.run(study(4, 8, 1, tmp_path, QUIET, TOY))

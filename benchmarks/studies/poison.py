@@ -57,7 +57,7 @@ class Side(NamedTuple):
         written: What the gullible distiller wrote first, by id.
         standing: Status of each of these at the end; what is not seen any more is retired.
         practised: Its practise.
-        lines: Its measurement, arms ``base`` and ``memory``.
+        lines: Its measurement, arms ``memory`` and, on one side, ``base``.
         gate: What the gate decided on the generation that is measured.
     """
 
@@ -92,15 +92,23 @@ async def study(
     Raises:
         UserError: The folder holds another study, or a setting does not fit.
     """
+    configs = {
+        name: _config(seed, out / name.replace(" ", "_"), [*more, *SIDES[name]]) for name in SIDES
+    }
     _claim(out, {"seed": seed, "generations": generations, "settings": list(more)})
-    found = {}
-    for name, own in SIDES.items():
+    found: dict[str, Side] = {}
+    for name, config in configs.items():
         progress.say(f"{name}:")
-        folder = out / name.replace(" ", "_")
-        places = [f"seed={seed}", f"workspace={json.dumps(str(folder))}"]
-        config = load_config(None, [*_COMMON, *places, *own, *more])
-        found[name] = await side(config, generations, n, progress)
+        # Base sees no memory, so once is enough.
+        arms = ("memory",) if found else ("base", "memory")
+        wanted = Request(arms=arms, n=n)
+        found[name] = await side(config, generations, wanted, progress)
     return found
+
+
+def _config(seed: int, workspace: Path, more: Sequence[str]) -> Config:
+    places = [f"seed={seed}", f"workspace={json.dumps(str(workspace))}"]
+    return load_config(None, [*_COMMON, *places, *more])
 
 
 def _claim(out: Path, ours: Mapping[str, object]) -> None:
@@ -115,15 +123,17 @@ def _claim(out: Path, ours: Mapping[str, object]) -> None:
         raise UserError(f"{out} cannot be written. Choose another folder: --out DIR") from error
 
 
-async def side(config: Config, generations: int, n: int, progress: Progress) -> Side:
+async def side(config: Config, generations: int, wanted: Request, progress: Progress) -> Side:
     """Evolve and measure in one workspace, or read what was."""
     async with Workspace.open(config) as workspace:
         store = workspace.store
         if store.stage("run1/report") is None:
             await evolve(workspace, generations, progress)
-        gate = store.stage(f"g{generations}/gate_memory") or {}
+        gate = store.stage(f"g{generations}/gate_memory")
+        assert gate is not None  # the evolution is finished
         candidate = gate["candidate"]
-        lines = await _measured(workspace, candidate, n, progress)
+        asked = wanted.model_copy(update={"generations": (candidate,)})
+        lines = await _measured(workspace, asked, progress)
         plans = store.stages("g").items()
         ops = [o for key, plan in plans if key.endswith(_GULLIBLE) for o in plan["ops"]]
         seen = {i.id: i.status for i in store.items(candidate)}
@@ -145,17 +155,14 @@ def _written(ops: Sequence[MemoryOp]) -> dict[str, MemoryItem]:
     return written
 
 
-async def _measured(
-    workspace: Workspace, generation: str, n: int, progress: Progress
-) -> list[Line]:
+async def _measured(workspace: Workspace, wanted: Request, progress: Progress) -> list[Line]:
     """Episodes of the held-out measurement, which is run, gone on with or read."""
     # Nobody else measures in this workspace, so a run of as many tasks is this one.
     benches = [r for r in runs.listed(workspace.path)[0] if r["run"].startswith("bench")]
-    begun = next((r for r in benches if r["n"] == n), None)
+    begun = next((r for r in benches if r["n"] == wanted.n), None)
     if begun is None or not begun["finished"]:
-        arms, resume = ("base", "memory"), begun["run"] if begun else None
-        wanted = Request(arms=arms, generations=(generation,), n=n, resume=resume)
-        name = (await measure(workspace, wanted, progress))["run"]
+        again = wanted.model_copy(update={"resume": begun["run"] if begun else None})
+        name = (await measure(workspace, again, progress))["run"]
     else:
         name = begun["run"]
     return read_lines(workspace.path / "runs" / name)

@@ -27,6 +27,7 @@ __all__ = [
     "joined",
     "lesson",
     "origin",
+    "proofs",
     "safe",
     "slot_lines",
 ]
@@ -120,7 +121,7 @@ def lesson(
             origin=origin(sources),
             tools=used,
             sources=tuple(s.id for s in sources),
-            support=sum(verified(s) for s in sources),
+            support=proofs(sources),
         )
     )
 
@@ -150,6 +151,15 @@ def origin(sources: Iterable[Trajectory]) -> Origin:
     """Class of the least trusted text in some episodes."""
     network = any("network" in tool.effects for s in sources for tool in s.tools)
     return Origin.WEB_PAGE if network else Origin.ENVIRONMENT
+
+
+def proofs(sources: Sequence[Trajectory]) -> int:
+    """How many verified successes vouch for what a model wrote about some episodes.
+
+    None where it had read pages: their words may stand in what it wrote, and that an episode went well
+    beside them does not make them true. Such a memory proves itself in practice, by being withheld.
+    """
+    return 0 if origin(sources) is Origin.WEB_PAGE else sum(verified(s) for s in sources)
 
 
 def safe(item: MemoryItem) -> MemoryItem:
@@ -193,7 +203,7 @@ def joined(before: MemoryItem, sources: Iterable[Trajectory]) -> MemoryItem:
     fresh = [s for s in sources if s.id not in before.sources]
     more = {
         "sources": (*before.sources, *(s.id for s in fresh)),
-        "support": before.support + sum(verified(s) for s in fresh),
+        "support": before.support + proofs(fresh),
     }
     return before.model_copy(update=more) if fresh else before
 

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from instar.types import MemoryItem, MemoryOp, OpKind, Origin, Trajectory
 from memory.distill._asking import Refused, fenced_list
-from memory.distill._drafts import Draft, draft, joined, lesson, origin, safe
-from memory.distill.base import verified
+from memory.distill._drafts import Draft, draft, joined, lesson, origin, proofs, safe
 
 __all__ = ["NEW", "Op", "Rulebook", "operations"]
 
@@ -154,7 +153,7 @@ class Rulebook(NamedTuple):
 
 def _edited(item: MemoryItem, content: str, sources: Sequence[Trajectory]) -> MemoryItem:
     """The rule with another text, which what proved the old one does not prove."""
-    more: dict[str, object] = {"content": content, "support": sum(verified(s) for s in sources)}
+    more: dict[str, object] = {"content": content, "support": proofs(sources)}
     if origin(sources) is Origin.WEB_PAGE:
         more["origin"] = Origin.WEB_PAGE
     fresh = [s.id for s in sources if s.id not in item.sources]
