@@ -96,13 +96,12 @@ def why(
     seed: Seed = None,
 ) -> None:
     """What was shown, withheld and cited in an episode, and what that changed."""
-    from instar._worthing import told_by
+    from instar._worthing import ids, told_by
     from instar.store import Store
 
     config = load(workspace, seed, None)
     with Store.open(config.workspace / "instar.db", create=False) as store:
-        ids = [t.id for t in store.trajectories()]
-        found = store.trajectory(by_prefix(trajectory, ids))
+        found = store.trajectory(by_prefix(trajectory, ids(store)))
         told = told_by(store, found)
     bank = found.bank.model_dump(mode="json") if found.bank else None
     value = {"trajectory": found.id, "bank": bank, "memories": told}

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sqlalchemy import select
+
+from instar._tables import trajectories
 from instar.store import Store
 from instar.types import MemoryItem, Recalled, Status, Trajectory
 
 if TYPE_CHECKING:
     from memory.worth import Worth
 
-__all__ = ["Valued", "practised", "told_by", "valued"]
+__all__ = ["Valued", "ids", "practised", "told_by", "valued"]
 
 _ROUNDS = ("practise_1", "practise_2")
 
@@ -69,13 +72,19 @@ def _place(worth: Worth | None, unit: str) -> tuple[bool, float, str]:
     return worth is None, 0.0 if worth is None else -worth.shrunk, unit
 
 
+def ids(store: Store, task: str | None = None) -> list[str]:
+    """Ids of all episodes, or of those of one task."""
+    query = select(trajectories.c.id)
+    if task is not None:
+        query = query.where(trajectories.c.task == task)
+    with store.database.read() as connection:
+        return list(connection.scalars(query))
+
+
 def told_by(store: Store, trajectory: Trajectory) -> list[dict[str, Any]]:
     """What each memory of an episode did in it, and how the same task went with and without it."""
-    same = [
-        t
-        for t in store.trajectories(purpose=trajectory.purpose)
-        if t.task.id == trajectory.task.id and t.score.status is not Status.UNKNOWN
-    ]
+    lived = store.trajectories(purpose=trajectory.purpose, ids=ids(store, trajectory.task.id))
+    same = [t for t in lived if t.score.status is not Status.UNKNOWN]
     return [_told(trajectory, memory, same) for memory in trajectory.memories]
 
 

@@ -36,14 +36,7 @@ from instar.types import MemoryItem, MemoryOp, MemoryStatus, OpKind, Origin, Rec
 from memory._observed import Case, Level, Observation, cases
 from memory.worth import MARGIN, success
 
-__all__ = ["SHOWN", "Change", "Evidence", "Rules", "evidence", "first_status", "judge", "sweep"]
-
-SHOWN: Mapping[MemoryStatus, float] = {
-    MemoryStatus.CANDIDATE: 0.5,
-    MemoryStatus.ACTIVE: 0.9,
-    MemoryStatus.QUARANTINED: 0.5,
-}
-"""Probability with which practise shows a unit; what has no entry is never shown."""
+__all__ = ["Change", "Evidence", "Rules", "evidence", "first_status", "judge", "sweep"]
 
 
 class Rules(Record):

@@ -32,11 +32,9 @@ class Withholding(Record):
     candidate: _Share = 0.5
     active: _Share = 0.1
 
-    def of(self, item: MemoryItem) -> float:
-        """With which probability the unit of an item is withheld, given that the bank is not."""
-        if item.pinned:
-            return 0.0
-        return self.active if item.status is MemoryStatus.ACTIVE else self.candidate
+    def of(self, status: MemoryStatus) -> float:
+        """With which probability a unit is withheld that may be shown, given that the bank is not."""
+        return self.active if status is MemoryStatus.ACTIVE else self.candidate
 
 
 def drawn(
@@ -68,7 +66,7 @@ def _one(
 ) -> Recalled:
     if item.pinned:
         return memory
-    share = shares.of(item)
+    share = shares.of(item.status)
     shown = bank.shown and _draw(seed, task, item.unit) >= share
     return memory.model_copy(update={"shown": shown, "propensity": 1.0 - share})
 

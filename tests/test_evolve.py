@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.leakage import check_store
+from instar._recalling import withheld
 from instar.benching import Request, measure
 from instar.compose import Workspace
-from instar.config import load_config
+from instar.config import Memory, load_config
 from instar.errors import ModelFault, WorkspaceError
 from instar.evolve import TURN, evolve
 from instar.progress import Progress
@@ -58,6 +59,38 @@ def test_memory_is_learnt_and_promoted(evolved):
     (first,) = (g for g in found["generations"] if g["seq"] == 1)
     assert first["verdict"]["decision"] == "promote"
     assert {"id", "seq", "parent", "status", "verdict"} <= set(first)
+
+
+async def test_memories_are_withheld_in_practice_and_nowhere_else(workspace, evolved):
+    lived = workspace.store.trajectories()
+    recalled = [t for t in lived if t.memories]
+    practised = [t for t in recalled if t.purpose == "practise"]
+    others = [t for t in recalled if t.purpose != "practise"]
+    assert practised and others
+    assert {t.bank.propensity for t in practised} == {0.85}
+    assert {m.propensity for t in practised for m in t.memories} <= {0.5, 0.9}
+    assert any(not m.shown for t in practised for m in t.memories)
+    assert all(t.bank is None and all(m.shown for m in t.memories) for t in others)
+    assert {t.model for t in lived} == {workspace.config.model.name}
+    items = workspace.store.items(evolved[1]["active"])
+    assert {i.status.value for i in items} <= {"candidate", "active"}
+    assert workspace.store.stages("worth/")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "live", "shares"),
+    [
+        ("practise", False, True),
+        ("report", True, False),
+        ("live", False, False),
+        ("live", True, True),
+    ],
+)
+def test_sessions_withhold_only_if_asked(purpose, live, shares):
+    memory = Memory(withhold_live=live, withhold_bank=0.2)
+    found = withheld(memory, purpose)
+    assert (found is not None) is shares
+    assert found is None or found.bank == 0.2
 
 
 async def test_held_out_tasks_are_done_better_with_memory(workspace, evolved):

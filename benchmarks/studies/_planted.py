@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from instar.sequences import Sample, difference
 from instar.types import MemoryStatus
-from memory._life import SHOWN, Rules, evidence, judge
+from memory._life import Rules, evidence, judge
+from memory._withhold import Withholding
 
 __all__ = ["DRIFTER", "HARMFUL", "HELPFUL", "PAIR", "USELESS", "Lived", "by_unit", "live"]
 
@@ -57,6 +58,11 @@ class Lived(NamedTuple):
     as_harmful: NDArray[np.bool_]
 
 
+def _chance(status: MemoryStatus) -> float:
+    """With which probability practice shows a unit."""
+    return 0.0 if status is MemoryStatus.RETIRED else 1 - Withholding().of(status)
+
+
 def live(runs: int, recalls: int, every: int, rng: np.random.Generator, rules: Rules) -> Lived:
     """Let all runs live through about so many recalls a unit, swept every so many."""
     sweeps = recalls // every
@@ -65,7 +71,7 @@ def live(runs: int, recalls: int, every: int, rng: np.random.Generator, rules: R
     past: Episodes | None = None
     after = []
     for sweep in range(sweeps):
-        chance = np.array([[SHOWN.get(s, 0.0) for s in of.values()] for of in status])
+        chance = np.array([[_chance(s) for s in of.values()] for of in status])
         block = _block(round(every * _PER_UNIT), chance, 2 * sweep >= sweeps, rng)
         past = block if past is None else _after(past, block)
         _sweep(past, status, chance == 0, rules, as_harmful)
