@@ -48,6 +48,7 @@ class Database:
                 )
             _make_folder(path.parent)
         self.engine = _engine(path)
+        self._watch: sqlite3.Connection | None = None
         try:
             self._bring_to_version()
         except BaseException:
@@ -68,6 +69,13 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def commits(self) -> int:
+        """Changes with every commit, of whomever; asked in microseconds."""
+        if self._watch is None:
+            self._watch = sqlite3.connect(self.path, _BUSY_SECONDS, check_same_thread=False)
+        with _faults(self.path):
+            return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+
     def check(self) -> str | None:
         """What SQLite finds wrong in the file, or None."""
         with self.read() as connection:
@@ -76,6 +84,8 @@ class Database:
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._watch is not None:
+            self._watch.close()
         self.engine.dispose()
 
     def _bring_to_version(self) -> None:

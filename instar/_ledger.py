@@ -22,7 +22,7 @@ from instar.errors import UnknownName
 from instar.failpoints import reach
 from instar.types import Adapter, Generation, GenerationStatus
 
-__all__ = ["Ledger", "body_of", "path_of"]
+__all__ = ["Ledger", "body_of", "count", "path_of"]
 
 _NAMES_IN_ERRORS = 20
 
@@ -198,13 +198,8 @@ class Ledger:
 
     def counter(self, name: str) -> int:
         """The next number of a counter that lasts, from 1."""
-        table = _tables.counters
-        statement = insert(table).values(name=name, value=1)
-        counted = statement.on_conflict_do_update(
-            index_elements=["name"], set_={"value": table.c.value + 1}
-        ).returning(table.c.value)
         with self.database.write() as connection:
-            return int(connection.execute(counted).scalar_one())
+            return count(connection, name)
 
     def embedder(self) -> dict[str, Any] | None:
         """Name, dimension and weights hash of the embedder on record, if there is one."""
@@ -216,6 +211,16 @@ class Ledger:
         """Put an embedder on record, in place of the one before it."""
         with self.database.write() as connection:
             _set(connection, "embedder", embedder)
+
+
+def count(connection: Connection, name: str) -> int:
+    """The next number of a counter that lasts, in a transaction of the caller."""
+    table = _tables.counters
+    statement = insert(table).values(name=name, value=1)
+    counted = statement.on_conflict_do_update(
+        index_elements=["name"], set_={"value": table.c.value + 1}
+    ).returning(table.c.value)
+    return int(connection.execute(counted).scalar_one())
 
 
 def _get(connection: Connection, name: str) -> Any:

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from instar import _memory_history, _memory_rows, _tables
+from instar import _tables
 from instar._database import Database, parse
-from instar._ledger import Ledger, body_of, path_of
+from instar._ledger import body_of
+from instar._memory_store import Memories
 from instar.errors import WorkspaceError
 from instar.failpoints import reach
-from instar.types import MemoryItem, MemoryOp, Task, Trajectory
+from instar.types import Task, Trajectory
 
 __all__ = ["Store"]
 
 
-class Store(Ledger):
+class Store(Memories):
     """An open store; make one with `Store.open`, close it or use it as a context manager."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
@@ -166,126 +166,6 @@ class Store(Ledger):
         except WorkspaceError:
             self._damaged.add(id)
             return None
-
-    # Memory
-
-    def apply(
-        self,
-        ops: Sequence[MemoryOp],
-        generation: str,
-        vectors: Mapping[str, Sequence[float]],
-        author: str = "",
-    ) -> list[MemoryItem]:
-        """Write changes of the bank as versions of one generation, all or none.
-
-        ``add`` needs an id that the generation does not see yet; ``edit`` makes a new version of
-        the target; ``retire`` ends it; ``supersede`` ends it and adds the item; ``merge`` ends it
-        and adds the item or makes a new version of it. Version and generation of an item are set
-        here. A version without a vector of its own keeps the one before it.
-
-        Args:
-            ops: In order; each sees those before it.
-            generation: Who the changes are visible to, with its descendants.
-            vectors: By item id.
-            author: Id of the method or person that asked.
-
-        Returns:
-            The versions written, those that end an item too.
-
-        Raises:
-            ValueError: A change does not fit what the generation sees.
-            UnknownName: There is no such generation.
-        """
-        self._check_dimension(vectors)
-        with self.database.write() as connection:
-            path = path_of(connection, generation)
-            writer = _memory_rows.Writer(connection, path, vectors, author, self._clock())
-            for op in ops:
-                writer.apply(op)
-            reach("store.apply")
-        return writer.written
-
-    def undo(
-        self, change: int, generation: str, author: str = "", force: bool = False
-    ) -> list[MemoryItem]:
-        """Take back one change of the bank, as new versions in a generation.
-
-        Items become what the generation saw before: text, status and vector.
-
-        Args:
-            change: Its number; see `instar._memory_history.changes`.
-            generation: Who the new versions are visible to, with its descendants.
-            author: Id of the method or person that asked.
-            force: Also where an item has been changed since.
-
-        Raises:
-            UserError: There is no such change, or a later one stands in the way and is named.
-            UnknownName: There is no such generation.
-        """
-        with self.database.write() as connection:
-            path = path_of(connection, generation)
-            at = self._clock()
-            written = _memory_history.take_back(connection, path, change, author, at, force)
-            reach("store.undo")
-        return written
-
-    def _check_dimension(self, vectors: Mapping[str, Sequence[float]]) -> None:
-        dimension = (self.embedder() or {}).get("dimension")
-        for id, vector in vectors.items():
-            if dimension is not None and len(vector) != dimension:
-                raise ValueError(
-                    f"the vector of memory {id!r} has dimension {len(vector)}, not {dimension}"
-                )
-
-    def items(self, as_of: str | None) -> list[MemoryItem]:
-        """Memory items, in order of their writing.
-
-        Args:
-            as_of: A generation: what it sees, ended items left out. None: the last version of
-                every item in any branch, ended ones too.
-        """
-        return [version.item for version in self._versions(as_of)]
-
-    def vectors(self, as_of: str | None) -> dict[tuple[str, int], list[float]]:
-        """Vectors of what `items` gives, by id and version, where there is one."""
-        return {
-            (version.item.id, version.item.version): _memory_rows.unpack(version.vector)
-            for version in self._versions(as_of)
-            if version.vector is not None
-        }
-
-    def _versions(self, as_of: str | None) -> list[_memory_rows.Version]:
-        with self.database.read() as connection:
-            if as_of is None:
-                return _memory_rows.latest(connection)
-            return list(_memory_rows.visible(connection, path_of(connection, as_of)).values())
-
-    def item_versions(self, id: str) -> list[MemoryItem]:
-        """All versions of an item in all branches, oldest first; empty for an unknown id."""
-        table = _tables.memory_versions
-        query = select(table.c.body).where(table.c.id == id).order_by(table.c.version)
-        with self.database.read() as connection:
-            return [parse(MemoryItem, body) for body in connection.scalars(query)]
-
-    def memory_changes(self) -> int:
-        """How many changes were ever made to the memory."""
-        with self.database.read() as connection:
-            return int(connection.scalar(select(func.count()).select_from(_tables.memory_log)) or 0)
-
-    def memory_log(self, limit: int = 100, author: str | None = None) -> list[dict[str, Any]]:
-        """The last changes, newest first: at, kind, target, item, version, generation, author, reason.
-
-        Args:
-            limit: At most so many.
-            author: Only those of one author.
-        """
-        table = _tables.memory_log
-        query = select(table).order_by(table.c.row.desc()).limit(limit)
-        if author is not None:
-            query = query.where(table.c.author == author)
-        with self.database.read() as connection:
-            rows = connection.execute(query).mappings()
-            return [{k: v for k, v in row.items() if k != "row"} for row in rows]
 
 
 def _save_task(connection: Connection, task: Task) -> None:

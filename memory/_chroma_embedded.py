@@ -11,12 +11,15 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
+from numpy.typing import NDArray
+
 from memory._seal import Seal
-from memory.index import SPACE, IndexBroken, VectorIndex, breaking
+from memory.index import SPACE, IndexBroken, Vector, VectorIndex, breaking
 
 __all__ = ["EmbeddedIndex"]
 
@@ -51,7 +54,7 @@ class EmbeddedIndex(VectorIndex):
     def refresh(self) -> None:
         """Nothing: nobody else writes into it."""
 
-    def sync(self, vectors: Mapping[str, Sequence[float]]) -> None:
+    def sync(self, vectors: Mapping[str, Vector]) -> None:
         """Make the index hold exactly these entries; one that is damaged is built anew.
 
         Raises:
@@ -64,7 +67,7 @@ class EmbeddedIndex(VectorIndex):
             self._discard()
             self._sync(vectors)
 
-    def _sync(self, vectors: Mapping[str, Sequence[float]]) -> None:
+    def _sync(self, vectors: Mapping[str, Vector]) -> None:
         if self._collection is None:
             with breaking():
                 if not self._seal.holds():
@@ -98,7 +101,7 @@ class EmbeddedIndex(VectorIndex):
             shutil.rmtree(old, ignore_errors=True)
         self.entries = set()
 
-    def _put(self, names: list[str], vectors: list[list[float]]) -> None:
+    def _put(self, names: list[str], vectors: NDArray[np.float32]) -> None:
         self._collection.add(ids=names, embeddings=vectors)
         self._seal.renew()
 

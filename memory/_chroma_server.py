@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -19,9 +19,12 @@ from threading import Thread
 from typing import Any, ClassVar
 from uuid import uuid4
 
+import numpy as np
+from numpy.typing import NDArray
+
 from instar._urls import EXAMPLE, split
 from instar.errors import ConfigError
-from memory.index import SPACE, IndexBroken, IndexChanged, VectorIndex, breaking
+from memory.index import SPACE, IndexBroken, IndexChanged, Vector, VectorIndex, breaking
 
 __all__ = ["ServerIndex", "collection_name", "server_version"]
 
@@ -86,7 +89,7 @@ class ServerIndex(VectorIndex):
             embedding_function=None,
         )
 
-    def sync(self, vectors: Mapping[str, Sequence[float]]) -> None:
+    def sync(self, vectors: Mapping[str, Vector]) -> None:
         """Make the collection hold exactly these entries, of those known since `refresh`.
 
         Raises:
@@ -103,12 +106,12 @@ class ServerIndex(VectorIndex):
             self._remove(surplus)
         self.add(vectors)
 
-    def _put(self, names: list[str], vectors: list[list[float]]) -> None:
+    def _put(self, names: list[str], vectors: NDArray[np.float32]) -> None:
         self._allow(_WRITE_SECONDS)
         # Another process may have put them there.
         self._collection.upsert(ids=names, embeddings=vectors)
 
-    def query(self, vector: Sequence[float], n: int) -> list[tuple[str, float]]:
+    def query(self, vector: Vector, n: int) -> list[tuple[str, float]]:
         """The nearest entries and their cosine, nearest first.
 
         Raises:

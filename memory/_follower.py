@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
 
 from instar.store import Store
 from instar.types import GenerationStatus
 from memory._view import View
-from memory.index import IndexBroken, IndexChanged, VectorIndex, entry_name
+from memory.index import IndexBroken, IndexChanged, VectorIndex, packed_name
 
 __all__ = ["Follower", "opened"]
 
@@ -79,7 +82,7 @@ class Follower:
         self._again: float | None = None
         self._wait = _FIRST_WAIT
         self._told = False
-        self._covered: WeakSet[View] = WeakSet()
+        self._covered: WeakKeyDictionary[View, int] = WeakKeyDictionary()
 
     @property
     def index(self) -> VectorIndex | None:
@@ -112,15 +115,15 @@ class Follower:
         _LOG.warning("the memories were embedded anew by another process: start this one again")
         return False
 
-    def _wanted(self) -> dict[str, list[float]]:
+    def _wanted(self) -> dict[str, NDArray[np.float32]]:
         heads = [None, *(g.id for g in self._store.generations() if g.status in _IN_USE)]
         return {
-            entry_name(item, vector): vector
+            packed_name(item, vector): np.frombuffer(vector, dtype="<f4")
             for head in heads
-            for (item, _), vector in self._store.vectors(head).items()
+            for (item, _), vector in self._store.packed_vectors(head).items()
         }
 
-    def follow(self, entries: Mapping[str, Sequence[float]]) -> None:
+    def follow(self, entries: Mapping[str, Sequence[float] | NDArray[np.float32]]) -> None:
         """Add what the store has been given."""
         index = self.index
         if index is None:
@@ -133,14 +136,17 @@ class Follower:
     def covers(self, view: View) -> bool:
         """Whether the index holds all that is seen; a few entries from elsewhere are added to it."""
         index = self.index
-        if index is None or view in self._covered:
-            return index is not None
-        missing = view.row_of.keys() - index.entries
-        if len(missing) <= _CAUGHT_UP:
-            self.follow({name: view.matrix[view.row_of[name]].tolist() for name in missing})
-        if not self._in_step or not view.row_of.keys() <= index.entries:
+        if index is None:
             return False
-        self._covered.add(view)
+        new = [n for n in view.named[self._covered.get(view, 0) :] if n in view.row_of]
+        missing = [name for name in new if name not in index.entries]
+        if len(missing) > _CAUGHT_UP:
+            return False
+        if missing:
+            self.follow({name: view.matrix[view.row_of[name]] for name in missing})
+        if not self._in_step:
+            return False
+        self._covered[view] = len(view.named)
         return True
 
     def drop(self, error: IndexBroken) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class Words:
         self._folder, self._read = folder, read
         self._index: LexicalIndex | None = None
         self._known: set[tuple[str, int]] = set()
-        self._covered: WeakSet[View] = WeakSet()
+        self._covered: WeakKeyDictionary[View, int] = WeakKeyDictionary()
 
     def follow(self, items: Sequence[MemoryItem]) -> None:
         """Take new versions in, if the index is open; one that is not catches up when it is."""
@@ -65,23 +65,21 @@ class Words:
         self,
         look: Look,
         view: View,
-        rows: NDArray[np.int64],
+        mask: NDArray[np.bool_],
         n: int,
     ) -> list[Hit]:
-        """The items among the rows that cover enough of what is looked for, best first."""
+        """The items in the mask of rows that cover enough of what is looked for, best first."""
         if self._index is None and self._folder is not None:
             self._index = LexicalIndex.open(self._folder)
             self._folder = None if self._index is None else self._folder
             self._try(lambda index: index.sync(self._all))
         self._cover(view)
-        allowed = np.zeros(len(view), dtype=np.bool_)
-        allowed[rows] = True
         found: list[Hit] = []
 
         def ask(index: LexicalIndex) -> None:
             def keep(id: str, version: int) -> bool:
                 row = view.place_of.get((id, version))
-                return row is not None and bool(allowed[row])
+                return row is not None and row < len(mask) and bool(mask[row])
 
             for id, version, share in index.query(
                 look.text, n, namespaces=look.places, tools=look.at_hand, keep=keep
@@ -99,12 +97,12 @@ class Words:
 
     def _cover(self, view: View) -> None:
         """Take in what is seen and was written by a process that does not look for words itself."""
-        if view in self._covered:
-            return
-        missing = view.place_of.keys() - self._known
-        self._try(lambda index: index.add(view.items[view.place_of[n]] for n in sorted(missing)))
-        self._known |= missing
-        self._covered.add(view)
+        new = view.came[self._covered.get(view, 0) :]
+        missing = [n for n in new if n in view.place_of and n not in self._known]
+        if missing:
+            self._try(lambda index: index.add(view.items[view.place_of[n]] for n in missing))
+            self._known.update(missing)
+        self._covered[view] = len(view.came)
 
     def _try(self, work: Callable[[LexicalIndex], None]) -> None:
         if self._index is None:

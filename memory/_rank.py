@@ -46,6 +46,8 @@ def choose(
 
     chosen: list[Hit] = []
     for _, members in sorted(sets.items(), key=lambda s: (-likeness(s[1]), s[0])):
+        if len(chosen) >= k:
+            break
         for hit in _best(members, worth):
             if all(hit[0].content != i.content and hit[0].unit != i.unit for i, _ in chosen):
                 chosen.append(hit)

@@ -1,9 +1,10 @@
-"""What generations see, read from the store once and kept until something changes."""
+"""What generations see, read from the store once and kept up with what is written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 from instar.errors import WorkspaceError
 from instar.store import Store
@@ -16,17 +17,20 @@ _WORTH = "worth/"
 """Prefix of the keys under which the store keeps what a generation knows its units to be worth."""
 
 
-class Seen(NamedTuple):
+@dataclass
+class Seen:
     """What a generation sees.
 
     Attributes:
-        stamp: The newest change when it was read.
+        stamp: Of the store when it was read last.
+        row: The last row that was read.
         worth: Effect on success of those units of which it knows one.
     """
 
-    stamp: Any
     view: View
-    worth: dict[str, float]
+    stamp: tuple[Any, ...] = ()
+    row: int = 0
+    worth: dict[str, float] = field(default_factory=dict)
 
 
 class Views:
@@ -47,21 +51,28 @@ class Views:
         Raises:
             WorkspaceError: Another process has embedded the memories anew.
         """
-        # Another process may have written: the newest change in the log says so.
-        stamp = self._store.memory_log(1)
+        # Another process may have written.
+        stamp = self._store.memory_stamp()
         held = self._held.pop(generation, None)
-        if held is None or held.stamp != stamp:
+        if held is None or held.stamp[:-1] != stamp[:-1]:
             if self._store.embedder() != self._record:
                 raise WorkspaceError(
                     "The memories were embedded anew by another process: start this one again."
                 )
-            items, vectors = self._store.items(generation), self._store.vectors(generation)
-            view = View(items, vectors, self._record["dimension"])
-            held = Seen(stamp, view, self._worth(generation))
+            held = self._empty(generation)
+        if held.stamp != stamp:
+            found, held.row = self._store.versions_since(generation, held.row)
+            held.view.update(found)
+            held.stamp = stamp
         while len(self._held) >= _KEPT:
             self._held.pop(next(iter(self._held)))
         self._held[generation] = held
         return held
+
+    def _empty(self, generation: str | None) -> Seen:
+        path = self._store.ancestry(generation) if generation else None
+        nearness = {one: place for place, one in enumerate(reversed(path))} if path else None
+        return Seen(View(self._record["dimension"], nearness), worth=self._worth(generation))
 
     def forget(self) -> None:
         """Read anew from now on."""

@@ -47,7 +47,7 @@ __all__ = ["GUARDS", "Bank", "Withholding"]
 
 _AGENT_TOOLS = frozenset({"finish"})
 _OVERFETCH = 16
-_CACHED_TEXTS = 8192
+_CACHED_TEXTS = 1024
 
 
 class Bank:
@@ -83,7 +83,7 @@ class Bank:
         floor: float | None = None,
         k: int = 4,
         margin: float = 0.1,
-        exact_below: int = 10_000,
+        exact_below: int = 4_000,
         tokens: int = 2_000,
         namespaces: Sequence[str] = (),
         near: float | None = 0.95,
@@ -148,7 +148,6 @@ class Bank:
             ops = clustered(ops, vectors, self._views.of(generation).view, self.near)
         written = self.store.apply(ops, generation, vectors, author)
         reach("memory.index")
-        self._views.forget()
         self._follower.follow({entry_name(i, v): v for i, v in vectors.items()})
         reach("memory.words")
         self._words.follow(written)
@@ -159,7 +158,6 @@ class Bank:
     ) -> list[MemoryItem]:
         """Take back one change in the name of a generation; see `Store.undo`."""
         written = self.store.undo(change, generation, author, force)
-        self._views.forget()
         # What came back may have left the index.
         self._follower.covers(self._views.of(generation).view)
         self._words.follow(written)
@@ -170,11 +168,17 @@ class Bank:
         self._follower.reconcile()
 
     def _embed(self, texts: Sequence[str]) -> list[list[float]]:
-        missing = [t for t in dict.fromkeys(texts) if t not in self._texts]
-        fresh = dict(zip(missing, self.embedder.embed(missing), strict=True)) if missing else {}
-        known = self._texts | fresh
-        self._texts = known if len(known) <= _CACHED_TEXTS else fresh
-        return [known[t] for t in texts]
+        distinct = list(dict.fromkeys(texts))
+        found = dict(zip(distinct, self.embedder.embed(distinct), strict=True)) if distinct else {}
+        return [found[t] for t in texts]
+
+    def _asked(self, text: str) -> list[float]:
+        """The vector of a question; the last ones are kept, for tasks come again."""
+        if text not in self._texts:
+            if len(self._texts) >= _CACHED_TEXTS:
+                self._texts = {}
+            (self._texts[text],) = self.embedder.embed([text])
+        return self._texts[text]
 
     # Reading
 
@@ -228,15 +232,16 @@ class Bank:
 
     async def _hits(self, view: View, look: Look) -> tuple[list[Hit], float, float]:
         """What is near, with the floor and the margin that its scores are to be judged by."""
-        rows = view.rows(look.places, look.at_hand, False, look.tried)
-        if not len(rows):
+        mask = view.mask(look.places, look.at_hand, False, look.tried)
+        if not mask.any():
             return [], self.floor, self.margin
-        vector = (await asyncio.to_thread(self._embed, [look.text]))[0]
-        dense = self._nearest.among(view, vector, rows, self.k * _OVERFETCH)
+        known = self._texts.get(look.text)
+        vector = await asyncio.to_thread(self._asked, look.text) if known is None else known
+        dense = self._nearest.among(view, vector, mask, self.k * _OVERFETCH)
         if not (look.stuck or self.lexical):
             return dense, self.floor, self.margin
         n = self.k * _OVERFETCH
-        found = await asyncio.to_thread(self._words.nearest, look, view, rows, n)
+        found = await asyncio.to_thread(self._words.nearest, look, view, mask, n)
         return fused(dense, found, self.floor, self.margin), 0.0, 1.0
 
     def search(self, text: str, k: int = 10, as_of: str | None = None) -> list[Hit]:
@@ -248,7 +253,7 @@ class Bank:
             as_of: The generation that looks; None: the last version of every item.
         """
         view = self._views.of(as_of).view
-        return view.scan(self._embed([text])[0], view.rows(None, None), k)
+        return view.scan(self._asked(text), view.rows(None, None), k)
 
     def keep_worth(self, generation: str, units: Mapping[str, float]) -> None:
         """Keep what units are known to be worth, for the ranking in this generation.

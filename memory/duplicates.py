@@ -20,6 +20,7 @@ __all__ = ["clustered", "point", "same"]
 
 _WORD = re.compile(r"\w+")
 _LOOKED_AT = 32
+_AT_ONCE = 256
 
 
 def point(item: MemoryItem) -> str:
@@ -70,10 +71,15 @@ def clustered(
         of = [i for i in added if i.namespace == namespace]
         rows = view.rows([namespace], None)
         matrix = np.asarray([vectors[i.id] for i in of], dtype=np.float32)
-        known, among = matrix @ view.matrix[rows].T, matrix @ matrix.T
+        there = view.matrix[rows]
         for place, item in enumerate(of):
-            others = [view.items[int(rows[at])] for at in _nearest(known[place], near)]
-            others += [of[at] for at in _nearest(among[place, :place], near)]
+            if place % _AT_ONCE == 0:
+                # All at once would take memory by the square of their number.
+                part = matrix[place : place + _AT_ONCE]
+                known, among = part @ there.T, part @ matrix[: place + len(part)].T
+            at = place % _AT_ONCE
+            others = [view.items[int(rows[row])] for row in _nearest(known[at], near)]
+            others += [of[one] for one in _nearest(among[at, :place], near)]
             match = next((i for i in others if i.id != item.id and same(item, i, alike)), None)
             if match is not None:
                 found[item.id] = found.get(match.id, match.unit)

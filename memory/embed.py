@@ -97,6 +97,7 @@ def normalise(text: str) -> str:
     return " ".join(words) or "#"
 
 
+@lru_cache(maxsize=16_384)
 def essence(text: str) -> tuple[str, ...]:
     """What an instruction says, whatever its courtesy and values: content words, number of values."""
     words = [w for w in normalise(text).split() if w not in FUNCTION_WORDS]

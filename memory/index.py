@@ -16,8 +16,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
-__all__ = ["SPACE", "IndexBroken", "IndexChanged", "VectorIndex", "breaking", "entry_name"]
+import numpy as np
+from numpy.typing import NDArray
 
+__all__ = [
+    "SPACE",
+    "IndexBroken",
+    "IndexChanged",
+    "Vector",
+    "VectorIndex",
+    "breaking",
+    "entry_name",
+    "packed_name",
+]
+
+Vector = Sequence[float] | NDArray[np.float32]
 SPACE = {"hnsw": {"space": "cosine"}}
 
 
@@ -31,7 +44,12 @@ class IndexChanged(IndexBroken):
 
 def entry_name(item: str, vector: Sequence[float]) -> str:
     """The name of an entry: the item, and a hash of its vector as 32-bit floats."""
-    return f"{item}.{sha256(struct.pack(f'<{len(vector)}f', *vector)).hexdigest()[:12]}"
+    return packed_name(item, struct.pack(f"<{len(vector)}f", *vector))
+
+
+def packed_name(item: str, vector: bytes) -> str:
+    """`entry_name` of a vector as stored."""
+    return f"{item}.{sha256(vector).hexdigest()[:12]}"
 
 
 @contextmanager
@@ -94,14 +112,14 @@ class VectorIndex(ABC):
         """
 
     @abstractmethod
-    def sync(self, vectors: Mapping[str, Sequence[float]]) -> None:
+    def sync(self, vectors: Mapping[str, Vector]) -> None:
         """Make the index hold exactly these entries.
 
         Raises:
             IndexBroken: It could not be done.
         """
 
-    def add(self, vectors: Mapping[str, Sequence[float]]) -> None:
+    def add(self, vectors: Mapping[str, Vector]) -> None:
         """Add entries; those that are there stay.
 
         Raises:
@@ -111,11 +129,11 @@ class VectorIndex(ABC):
         for start in range(0, len(missing), self.batch):
             names = missing[start : start + self.batch]
             with breaking():
-                self._put(names, [list(vectors[n]) for n in names])
+                self._put(names, np.asarray([vectors[n] for n in names], dtype=np.float32))
             self.entries.update(names)
 
     @abstractmethod
-    def _put(self, names: list[str], vectors: list[list[float]]) -> None:
+    def _put(self, names: list[str], vectors: NDArray[np.float32]) -> None:
         """Add entries that are not there, as far as is known."""
 
     def _remove(self, names: Sequence[str]) -> None:
@@ -124,7 +142,7 @@ class VectorIndex(ABC):
                 self._collection.delete(ids=list(names[start : start + self.batch]))
         self.entries -= set(names)
 
-    def query(self, vector: Sequence[float], n: int) -> list[tuple[str, float]]:
+    def query(self, vector: Vector, n: int) -> list[tuple[str, float]]:
         """The nearest entries and their cosine, nearest first.
 
         Raises:
@@ -134,7 +152,7 @@ class VectorIndex(ABC):
             return []
         with breaking():
             found = self._collection.query(
-                query_embeddings=[list(vector)],
+                query_embeddings=np.asarray([vector], dtype=np.float32),
                 n_results=min(n, len(self.entries)),
                 include=["distances"],
             )

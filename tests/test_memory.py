@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -355,6 +356,24 @@ async def test_index_and_exact_comparison_agree(store: Store, tmp_path: Path) ->
         second = await exact.recall(asked, TOOLS, as_of="g1", seed=0)
         assert [m.item for m in first.memories] == [m.item for m in second.memories] == [verb]
     indexed.close()
+
+
+async def test_what_the_graph_of_the_index_cannot_reach_is_found_nevertheless(
+    store: Store, tmp_path: Path
+) -> None:
+    verbs = [f"{w}{chr(97 + i)}" for w in "ab" for i in range(20)]
+    lonely = "bp"
+    order = list(verbs)
+    # Put in one by one in this order, two entries have no neighbour that leads to them.
+    random.Random(23).shuffle(order)
+    bank = Bank(store, HashEmbedder(), tmp_path / "index", exact_below=0, near=None)
+    for verb in order:
+        bank.write(add(lesson(verb, f"{verb} lamp $1", f"{verb} it slowly")), "g1")
+    assert bank.index is not None
+    found = bank.index.query(HashEmbedder().embed([f"{lonely} lamp $1"])[0], len(verbs))
+    assert lonely not in {name.partition(".")[0] for name, _ in found}
+    assert (await contents(bank, f"{lonely} lamp 7"))[0] == f"{lonely} it slowly"
+    bank.close()
 
 
 @pytest.mark.parametrize("damage", ["deleted", "garbage", "truncated", "graph", "stale", "surplus"])

@@ -22,7 +22,9 @@ from sqlalchemy.dialects.sqlite import insert
 
 from instar import _tables
 from instar._database import Database
+from instar._ledger import count
 from instar._lock import exclusive
+from instar._memory_store import REWRITTEN
 from instar.failpoints import reach
 from instar.purging import _files as files
 from instar.purging import _sqlite as sqlite
@@ -96,6 +98,7 @@ def _remove_records(workspace: Path, todo: Plan) -> None:
         with database.write() as connection:
             connection.exec_driver_sql("PRAGMA secure_delete = ON")
             kept.remove(connection, todo.target, todo.stale, todo.gone, time.time())
+            count(connection, REWRITTEN)
             threads = sqlite.merged(_marked(connection) or {}, todo.threads)
             row = {"name": _MARKER, "value": json.dumps(threads)}
             statement = insert(_tables.settings).values(row)
