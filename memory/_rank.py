@@ -17,7 +17,7 @@ from memory._view import Hit
 from memory.duplicates import point
 from memory.embed import essence
 
-__all__ = ["choose"]
+__all__ = ["choose", "settled"]
 
 _WEIGHT = 0.2
 """How much likeness an effect on success of 1 makes up for."""
@@ -42,7 +42,7 @@ def choose(
             sets[item.namespace, essence(item.when)].append((item, cosine))
 
     def likeness(members: Sequence[Hit]) -> float:
-        return round(max(c + _WEIGHT * worth.get(i.unit, 0.0) for i, c in members), 4)
+        return round(max(_valued(hit, worth) for hit in members), 4)
 
     chosen: list[Hit] = []
     for _, members in sorted(sets.items(), key=lambda s: (-likeness(s[1]), s[0])):
@@ -52,6 +52,33 @@ def choose(
             if all(hit[0].content != i.content and hit[0].unit != i.unit for i, _ in chosen):
                 chosen.append(hit)
     return chosen[:k]
+
+
+def settled(
+    farthest: float,
+    hits: Sequence[Hit],
+    chosen: Sequence[Hit],
+    k: int,
+    floor: float,
+    margin: float,
+    worth: Mapping[str, float],
+) -> bool:
+    """Whether nothing that lies farther away could be chosen before these.
+
+    Args:
+        farthest: Cosine of the last that was looked at.
+        hits: Those that `choose` was given, nearest first, with the same other arguments.
+        chosen: What it took of them.
+    """
+    if farthest < max(floor, hits[0][1] - margin if hits else floor):
+        return True
+    best = farthest + _WEIGHT * max([0.0, *worth.values()])
+    return len(chosen) >= k and best < min(_valued(hit, worth) for hit in chosen)
+
+
+def _valued(hit: Hit, worth: Mapping[str, float]) -> float:
+    item, cosine = hit
+    return cosine + _WEIGHT * worth.get(item.unit, 0.0)
 
 
 def _best(members: Sequence[Hit], worth: Mapping[str, float]) -> list[Hit]:

@@ -32,7 +32,7 @@ from memory._follower import Follower, opened
 from memory._guard import GUARDS, Guard
 from memory._hybrid import Look, Words, fused
 from memory._nearest import Nearest
-from memory._rank import choose
+from memory._rank import choose, settled
 from memory._recall import recollection, within
 from memory._record import check_embedder
 from memory._standing import standing
@@ -46,7 +46,8 @@ from memory.index import VectorIndex, entry_name
 __all__ = ["GUARDS", "Bank", "Withholding"]
 
 _AGENT_TOOLS = frozenset({"finish"})
-_OVERFETCH = 16
+_FIRST, _MOST = 4, 16
+"""So many times as many as are wanted are looked at, and at most, where the first do not settle it."""
 _CACHED_TEXTS = 1024
 
 
@@ -223,24 +224,34 @@ class Bank:
 
         tried = withholding is not None
         looked = Look(about or task.instruction, places, at_hand, tried, stuck=bool(about))
-        hits, floor, margin = await self._hits(seen.view, looked)
-        chosen = choose([h for h in hits if wanted(h[0])], self.k, floor, margin, seen.worth)
+        chosen: list[Hit] = []
+        for n in self._sizes(looked):
+            hits, floor, margin = await self._hits(seen.view, looked, n)
+            fitting = [h for h in hits if wanted(h[0])]
+            how = self.k, floor, margin, seen.worth
+            chosen = choose(fitting, *how)
+            if len(hits) < n or settled(hits[-1][1], fitting, chosen, *how):
+                break
         always = [seen.view.items[r] for r in seen.view.rows(places, at_hand, True, tried)]
         chosen += [(i, 1.0) for i in standing(filter(wanted, always), seen.worth)]
         first = len(before) + 1
         return recollection(within(self.tokens, chosen), first, withholding, seed, task.id)
 
-    async def _hits(self, view: View, look: Look) -> tuple[list[Hit], float, float]:
+    def _sizes(self, look: Look) -> tuple[int, ...]:
+        """How many are looked at, and then, if need be; both rankings together are asked once."""
+        words = look.stuck or self.lexical
+        return (self.k * _MOST,) if words else (self.k * _FIRST, self.k * _MOST)
+
+    async def _hits(self, view: View, look: Look, n: int) -> tuple[list[Hit], float, float]:
         """What is near, with the floor and the margin that its scores are to be judged by."""
         mask = view.mask(look.places, look.at_hand, False, look.tried)
         if not mask.any():
             return [], self.floor, self.margin
         known = self._texts.get(look.text)
         vector = await asyncio.to_thread(self._asked, look.text) if known is None else known
-        dense = self._nearest.among(view, vector, mask, self.k * _OVERFETCH)
+        dense = self._nearest.among(view, vector, mask, n)
         if not (look.stuck or self.lexical):
             return dense, self.floor, self.margin
-        n = self.k * _OVERFETCH
         found = await asyncio.to_thread(self._words.nearest, look, view, mask, n)
         return fused(dense, found, self.floor, self.margin), 0.0, 1.0
 

@@ -220,6 +220,20 @@ async def test_what_is_known_to_help_comes_first(bank: Bank) -> None:
     assert await items(bank, "polish lamp 1") == ["l1", "l2"]
 
 
+async def test_what_is_worth_much_is_found_behind_many_that_are_nearer(store: Store) -> None:
+    bank = Bank(store, HashEmbedder(), None, floor=-1.0, margin=2.0)
+    nearer = [
+        item(f"i{i}", f"polish lamp {'abcdefghij'[i % 10] * (2 + i // 10)}", f"{i}")
+        for i in range(40)
+    ]
+    write(bank, *nearer, item("far", "polish lamp then shelve vase", "far"))
+    found = bank.search("polish lamp", k=41)
+    assert found[-1][0].id == "far" and found[15][1] - found[-1][1] < 0.2
+    assert "far" not in await items(bank, "polish lamp 7")
+    bank.keep_worth("g1", {"far": 1.0})
+    assert (await items(bank, "polish lamp 7"))[0] == "far"
+
+
 # A second look
 
 
