@@ -165,9 +165,8 @@ class Follower:
         self._again = self._clock() + self._wait
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
         if not self._told:
-            told = " ".join(str(error).split())[:200]
             _LOG.warning(
-                "memories are compared exactly until the index server answers again: %s", told
+                "memories are compared exactly until the index server answers again: %s", error
             )
         self._told = True
 

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 Vector = Sequence[float] | NDArray[np.float32]
+_SHOWN = 200
 SPACE = {"hnsw": {"space": "cosine"}}
 
 
@@ -61,7 +62,9 @@ def breaking() -> Iterator[None]:
         raise
     # Chroma raises its own errors, those of its storage, of HTTP and plain ValueErrors alike.
     except Exception as error:
-        raise IndexBroken(str(error) or type(error).__name__) from error
+        # Some of its messages hold whole vectors.
+        told = " ".join(str(error).split())[:_SHOWN]
+        raise IndexBroken(told or type(error).__name__) from error
 
 
 class VectorIndex(ABC):

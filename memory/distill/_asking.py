@@ -21,7 +21,7 @@ from instar.contracts import ChatModel
 from instar.errors import ModelFault
 from instar.types import Message, Record, Sampling
 
-__all__ = ["Answers", "Asking", "Refused", "Request", "fenced_list"]
+__all__ = ["Answers", "Asking", "Counting", "Refused", "Request", "fenced_list"]
 
 T = TypeVar("T")
 
@@ -169,3 +169,18 @@ def fenced_list(text: str) -> list[dict[str, str]]:
     if not all(isinstance(value, str) for entry in found for value in entry.values()):
         raise Refused("a value is not text", text[-200:])
     return found
+
+
+class Counting:
+    """A distiller that keeps nothing but the counts of its answers."""
+
+    def __init__(self) -> None:
+        self._answers = Answers()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counts of the answers so far."""
+        return {"answers": self._answers.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        self._answers.load_state_dict(state["answers"])

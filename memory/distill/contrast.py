@@ -8,15 +8,15 @@ task with a single attempt, such as each of the stream protocol, gives nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
 from instar.contracts import ChatModel
 from instar.types import MemoryItem, MemoryOp, Message, Trajectory
-from memory.distill._asking import Answers, Asking, Request
+from memory.distill._asking import Asking, Counting, Request
 from memory.distill._drafts import FORM, changes, drafts, lesson
 from memory.distill._records import AS_DATA, passed, record, tasks
 
@@ -29,7 +29,7 @@ down what makes that difference. What all of them did explains nothing, and a di
 consequence is none."""
 
 
-class Contrast:
+class Contrast(Counting):
     """What successful attempts at a task did that failed ones did not, in a model's words.
 
     Attributes:
@@ -57,16 +57,8 @@ class Contrast:
         concurrency: PositiveInt = 16
 
     def __init__(self, config: Config | None = None) -> None:
+        super().__init__()
         self.config = config or self.Config()
-        self._answers = Answers()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Counts of the answers so far."""
-        return {"answers": self._answers.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
-        self._answers.load_state_dict(state["answers"])
 
     async def distill_with(
         self, model: ChatModel, trajectories: Sequence[Trajectory], bank: Sequence[MemoryItem]

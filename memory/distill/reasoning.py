@@ -12,15 +12,15 @@ or the refused call of a failure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import PositiveInt
 
 from instar.contracts import ChatModel
 from instar.types import MemoryItem, MemoryOp, Message, Trajectory
-from memory.distill._asking import Answers, Asking, Request
+from memory.distill._asking import Asking, Counting, Request
 from memory.distill._drafts import FORM, changes, drafts, experience, lesson, slot_lines
 from memory.distill._records import AS_DATA, as_taught, judged, passed, record
 
@@ -39,7 +39,7 @@ _LINES = "lines"
 _Found = tuple[list[MemoryItem], Trajectory]
 
 
-class Reasoning:
+class Reasoning(Counting):
     """Strategies from successes and pitfalls from failures, in a model's words.
 
     Attributes:
@@ -69,16 +69,8 @@ class Reasoning:
         concurrency: PositiveInt = 16
 
     def __init__(self, config: Config | None = None) -> None:
+        super().__init__()
         self.config = config or self.Config()
-        self._answers = Answers()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Counts of the answers so far."""
-        return {"answers": self._answers.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
-        self._answers.load_state_dict(state["answers"])
 
     async def distill_with(
         self, model: ChatModel, trajectories: Sequence[Trajectory], bank: Sequence[MemoryItem]
