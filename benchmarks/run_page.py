@@ -20,6 +20,7 @@ from benchmarks.film import pictures
 from benchmarks.report import Files
 from benchmarks.runner import Line, Settings, write_json
 from benchmarks.transcripts import conversation
+from instar._answers import answer_lines
 from instar.types import Record
 
 __all__ = ["screens", "write"]
@@ -47,6 +48,7 @@ class _Page(Record):
     health: list[str]
     complete: bool
     repeated: bool
+    answers: dict[str, list[str]] = Field(default_factory=dict)
 
 
 def write(
@@ -109,6 +111,7 @@ def _data(settings: Settings, summary: Mapping[str, Any]) -> _Page:
         health=summary.get("health") or [],
         complete=summary.get("complete", True),
         repeated=settings.attempts > 1,
+        answers={arm: answer_lines(a) for arm, a in (summary.get("answers") or {}).items()},
     )
 
 

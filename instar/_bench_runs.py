@@ -119,7 +119,7 @@ def rewrite(workspace: Path, run: str) -> dict[str, Any]:
         before = summary(workspace, run)
     except UserError:
         before = {}
-    checked = {k: before[k] for k in ("fairness", "health", "levels") if k in before}
+    checked = {k: before[k] for k in ("fairness", "health", "levels", "answers") if k in before}
     found = summarise(settings, lines, before.get("leakage") or {}) | checked
     files = run_page.write(folder, settings, found, lines)
     return found | {"report": str(files.html)}

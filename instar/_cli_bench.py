@@ -172,9 +172,12 @@ async def _run(config: Config, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _told(found: dict[str, Any]) -> str:
+    from instar._answers import answer_lines
     from instar._cli_figures import arm_table
 
     lines = [arm_table(found)]
+    for arm, answers in found["answers"].items():
+        lines += [f"{arm}: {line}" for line in answer_lines(answers)]
     if not found["fairness"]["fair"]:
         lines += ["The arms had not the same chance; do not compare them:"]
         lines += [f"  {problem}" for problem in found["fairness"]["problems"]]

@@ -98,12 +98,14 @@ async def _evolve(config: Config, number: int) -> dict[str, Any]:
 
 
 def _summary(found: dict[str, Any]) -> str:
+    from instar._answers import answer_lines
     from instar._cli_figures import arm_table
 
     lines = [_generation_table(found["generations"]), ""]
     measured = found.get("summary") or {}
     if measured:
         lines += [arm_table(measured), ""]
+    lines += answer_lines(found["answers"])
     lines += [f"Active: {found['active']}", f"Report: {found['report']}"]
     return "\n".join(lines)
 

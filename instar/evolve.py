@@ -27,6 +27,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from instar._answers import last_answers
 from instar._gating import gate_adapter, gate_memory, promote
 from instar._lock import exclusive
 from instar._loop import Loop, Output, State
@@ -208,4 +209,5 @@ def summary(workspace: Workspace, run: str) -> dict[str, Any]:
         "report": reported.get("html"),
         "run": run,
         "summary": reported.get("summary"),
+        "answers": last_answers(workspace.store.stages("g")),
     }

@@ -12,6 +12,8 @@ from test_distill_model import Heard, answer, made
 
 from benchmarks.runner import read_lines
 from instar import plugins
+from instar._answers import answer_lines, last_answers
+from instar._bench_runs import rewrite
 from instar._loop import Loop
 from instar._methods import build
 from instar._streaming import Stream
@@ -135,6 +137,32 @@ async def test_awm_shows_what_judged_successes_taught_in_every_later_task(opened
     assert (item.kind, item.support) == (MemoryKind.PRINCIPLE, 0)
     assert item.sources == (lived[1]["id"],)
     assert lived[3]["memories"][0]["content"] == 'become $person; become "ann"'
+
+
+async def test_a_run_says_how_many_answers_of_the_model_were_of_use(opened):
+    workspace = await opened("reasoningbank", PASS, answer(LOOK, ASK), PASS, {"text": "Nothing?"})
+    _, _, run = await stream(workspace)
+    told = "reasoning kept 2 of 4 answers of the model; dropped: 2 not one fenced list at the end."
+    folder = workspace.path / "runs" / run
+    assert told in (folder / "report.html").read_text()
+    (folder / "report.html").unlink()
+    rewrite(workspace.path, run)
+    assert told in (folder / "report.html").read_text()
+
+
+def test_counts_of_answers_are_those_after_the_last_reflection():
+    def counts(asked, **refused):
+        return {"asked": asked, "parsed": asked - sum(refused.values()), "refused": refused}
+
+    stages = {
+        "g1/reflect_1": {"answers": {"reasoning": counts(3)}},
+        "g1/practise_1": {"answers": {"reasoning": counts(99)}},
+        "g2/reflect_1": {"answers": {"reasoning": counts(7, form=1, length=2), "rules": counts(0)}},
+        "g2/reflect_2": {},
+    }
+    assert answer_lines(last_answers(stages)) == [
+        "reasoning kept 4 of 7 answers of the model; dropped: 1 form, 2 length."
+    ]
 
 
 async def test_without_a_judge_a_stream_goes_by_the_worlds_score(opened):
