@@ -71,10 +71,12 @@ def compare(
     variants: Annotated[
         list[str] | None, typer.Option("--variant", help="Only these; by default all.")
     ] = None,
+    n: Annotated[int, typer.Option(min=1, help="Questions a skill, at the end.")] = 100,
     out: Out = Path("pocket-compare"),
     as_json: AsJson = False,
 ) -> None:
     """Train variants of pocket for the same time and examine them; resumes."""
+    from finetune.pocket._run import Recipe
     from finetune.pocket.compare import VARIANTS
     from finetune.pocket.compare import compare as run
     from instar.errors import UnknownName
@@ -88,7 +90,8 @@ def compare(
         _told(figures, None)
 
     with _interruptible():
-        found = run(variants or VARIANTS, range(seeds), minutes, out, told)
+        recipe = Recipe(final_each=n)
+        found = run(variants or VARIANTS, range(seeds), minutes, out, told, recipe)
     rows = [
         [name, f"{v['parameters'] / 1e6:.2f} M", f"{max(v['tokens']) / 1e6:.1f} M",
          *(f"{100 * m:.0f}" for m in v["mean"])]
