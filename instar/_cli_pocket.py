@@ -42,15 +42,26 @@ def pretrain(
     without: Annotated[
         list[str] | None, typer.Option(metavar="INGREDIENT", help="Leave something out.")
     ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Train pocket on generated data; started again with the same settings, it goes on."""
-    from finetune.pocket._run import kept_recipe
+    from finetune.pocket._run import DEVICES, kept_recipe
     from finetune.pocket.pretrain import Recipe, measured
     from finetune.pocket.pretrain import pretrain as train
+    from instar.errors import UnknownName
 
     _check(form, width, layers, without or [], tokens, minutes)
-    recipe = Recipe(seed=seed, form=form, width=width, layers=layers, without=tuple(without or []))
+    if device not in DEVICES:
+        raise UnknownName("device", device, DEVICES)
+    recipe = Recipe(
+        seed=seed,
+        form=form,
+        width=width,
+        layers=layers,
+        without=tuple(without or []),
+        device=device,
+    )
     if minutes is not None:
         kept = kept_recipe(out / "checkpoint.pt")
         recipe = measured(recipe, minutes) if kept is None else replace(recipe, tokens=kept.tokens)

@@ -83,6 +83,11 @@ def one_line(text: str) -> str:
         (["evolve", "-o", "train.trainer=nosuch"], "sft"),
         (["evolve", "-o", "curriculum.select=nosuch"], "sec"),
         (["evolve", "-o", "curriculum.select=off"], "sec"),
+        (["pocket", "pretrain", "--device", "gpu"], "cuda"),
+        (["pocket", "pretrain", "--without", "memorys"], "memory"),
+        (["pocket", "pretrain", "--width", "100"], "multiple of 16"),
+        (["pocket", "pretrain", "--tokens", "9", "--minutes", "9"], "not both"),
+        (["pocket", "compare", "--variant", "lama"], "llama"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_type(instar, arguments, says):

@@ -14,9 +14,11 @@ from finetune.pocket.muon import Muon
 from finetune.pocket.rows import Mixture
 from finetune.pocket.start import build_model
 from finetune.pocket.tokenizer import build_tokenizer
+from finetune.train._model import placement
 
-__all__ = ["INGREDIENTS", "Recipe", "Run", "kept_recipe"]
+__all__ = ["DEVICES", "INGREDIENTS", "Recipe", "Run", "kept_recipe"]
 
+DEVICES = ("auto", "cpu", "cuda")
 INGREDIENTS = ("start", "muon", "recital", "masking", "memory", "simple")
 """What a recipe can be made without, to see what it is worth."""
 
@@ -28,6 +30,7 @@ class Recipe:
     Attributes:
         simple: Tokens of simple rows that come first, at most a tenth of all.
         without: Ingredients left out, of `INGREDIENTS`.
+        device: ``cpu``, ``cuda``, or ``auto`` for the latter where there is one.
         exam_each: Questions a skill in the exams on the way, ``final_each`` in the last one.
     """
 
@@ -44,6 +47,7 @@ class Recipe:
     decay: float = 0.5
     without: tuple[str, ...] = ()
     compile: bool = True
+    device: str = "auto"
     checkpoint_seconds: float = 240.0
     exam_seconds: float = 240.0
     exam_each: int = 20
@@ -55,7 +59,7 @@ class Recipe:
         return Mixture("memory" not in self.without, "recital" not in self.without)
 
 
-_FREE = ("compile", "checkpoint_seconds", "exam_seconds", "exam_each", "final_each")
+_FREE = ("compile", "device", "checkpoint_seconds", "exam_seconds", "exam_each", "final_each")
 """Settings that do not touch the weights; in all others a checkpoint must agree to be gone on with."""
 
 
@@ -68,7 +72,8 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.tokenizer = build_tokenizer()
-        self.model = _model(recipe, len(self.tokenizer))
+        self.device, _ = placement(recipe.device, "bf16")
+        self.model = _model(recipe, len(self.tokenizer)).to(self.device)
         self.model.train()
         shift_convolutions(self.model)
         named = list(self.model.named_parameters())
@@ -109,7 +114,7 @@ class Run:
         import torch
 
         begun = time.monotonic()
-        loss = self._loss(self.stream.batch(self.step))
+        loss = self._loss(self.stream.batch(self.step).to(self.device))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
         rate = self.rate()
@@ -125,7 +130,7 @@ class Run:
     def _loss(self, batch: Batch) -> Any:
         import torch
 
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(self.device, dtype=torch.bfloat16):
             hidden = self.forward(batch.inputs, batch.seen, batch.positions)
             logits = self.model.lm_head(hidden[batch.counts])
         return torch.nn.functional.cross_entropy(logits.float(), batch.targets[batch.counts])
@@ -154,7 +159,7 @@ class Run:
         kept = kept_recipe(path)
         if kept is None or _weighty(kept) != _weighty(self.recipe):
             return False
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         self.model.load_state_dict(state["model"])
         self.adamw.load_state_dict(state["adamw"])
         self.muon.load_state_dict(state["muon"])

@@ -74,8 +74,9 @@ def _exact(model: Any, part: list[tuple[list[int], list[int], str]]) -> list[boo
     inputs = torch.zeros(len(part), longest, dtype=torch.long)
     for i, (prompt, answer, _) in enumerate(part):
         inputs[i, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        best = model(input_ids=inputs).logits.argmax(-1)
+    device = model.device
+    with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16):
+        best = model(input_ids=inputs.to(device)).logits.argmax(-1).cpu()
     return [
         best[i, len(prompt) - 1 : len(prompt) + len(answer) - 1].tolist() == answer
         for i, (prompt, answer, _) in enumerate(part)

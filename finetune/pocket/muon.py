@@ -46,7 +46,9 @@ class Muon:
         self.groups: dict[tuple[int, ...], list[Tensor]] = {}
         for parameter in parameters:
             self.groups.setdefault(tuple(parameter.shape), []).append(parameter)
-        self.buffers = {s: torch.zeros(len(ps), *s) for s, ps in self.groups.items()}
+        self.buffers = {
+            s: torch.zeros(len(ps), *s, device=ps[0].device) for s, ps in self.groups.items()
+        }
 
     def step(self, rate: float) -> None:
         """Take one step with Nesterov momentum."""

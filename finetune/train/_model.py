@@ -34,7 +34,9 @@ def placement(device: str, precision: str) -> tuple[str, str]:
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("No CUDA device was found: use -o methods.sft.device=cpu.")
+        raise UserError(
+            "No CUDA device was found: use the device cpu (-o methods.sft.device=cpu, --device cpu)."
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
