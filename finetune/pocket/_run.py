@@ -28,7 +28,7 @@ class Recipe:
     """Settings of a pre-training run; ``tokens`` is its length.
 
     Attributes:
-        simple: Tokens of simple rows that come first, at most a tenth of all.
+        simple: Tokens of simple rows that come first, at most a third of all.
         without: Ingredients left out, of `INGREDIENTS`.
         device: ``cpu``, ``cuda``, or ``auto`` for the latter where there is one.
         exam_each: Questions a skill in the exams on the way, ``final_each`` in the last one.
@@ -191,7 +191,7 @@ def _model(recipe: Recipe, tokens: int) -> Any:
 
 
 def _stream(recipe: Recipe, tokenizer: Any) -> Stream:
-    simple = 0 if "simple" in recipe.without else min(recipe.simple, recipe.tokens // 10)
+    simple = 0 if "simple" in recipe.without else min(recipe.simple, recipe.tokens // 3)
     masked = "masking" not in recipe.without
     return Stream(
         tokenizer, recipe.seed, recipe.rows, recipe.length, recipe.mixture, simple, masked
