@@ -13,6 +13,7 @@ COLOURS = {
     "memory": "#2f6fde",
     "adapter": "#d9822b",
     "both": "#1a9850",
+    "moulted": "#0b5d3b",
     "placebo_memory": "#b9c7e6",
     "placebo_adapter": "#ecd3b3",
     "false_memory": "#c0504d",

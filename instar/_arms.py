@@ -43,7 +43,8 @@ def lacking(
     """
     reasons = {}
     space = workspace.home.namespace
-    seen = workspace.store.items(generation.id)
+    shed = workspace.store.internalised(generation.id)
+    seen = [*workspace.store.items(generation.id), *shed]
     known = Counter(i.namespace for i in seen)
     if not learns and space not in known:
         learnt = f"; it learnt in {known.most_common(1)[0][0]}" if known else ""
@@ -51,6 +52,8 @@ def lacking(
         reasons["false_memory"] = reasons["memory"]
     elif "false_memory" in names and not _gives_false_advice(workspace.home):
         reasons["false_memory"] = f"{space} has nothing false to say"
+    if not shed:
+        reasons["moulted"] = f"{generation.id} has shed nothing"
     if generation.adapter is None:
         reasons["adapter"] = f"{generation.id} has no adapter"
     if both := [reasons[part] for part in ("memory", "adapter") if part in reasons]:

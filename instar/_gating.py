@@ -16,16 +16,16 @@ from instar._stages import add_generation
 from instar.compose import Serving
 from instar.types import Generation, GenerationStatus, Split, Trajectory
 
-__all__ = ["gate_adapter", "gate_memory", "promote"]
+__all__ = ["gate_adapter", "gate_memory", "measured", "promote", "settled", "unmeasured"]
 
 
 async def gate_memory(loop: Loop, key: str, state: State) -> Output:
     """The memory candidate against the active generation."""
     candidate, active = state["memory"], state["active"]
     if not any(item.generation == candidate for item in loop.store.items(candidate)):
-        verdict = _unmeasured("nothing new was remembered")
-        return _settled(loop, candidate, active, verdict, [])
-    return await _gate(loop, key, candidate, active)
+        verdict = unmeasured("nothing new was remembered")
+        return settled(loop, candidate, active, verdict, [])
+    return await measured(loop, key, candidate, active)
 
 
 async def gate_adapter(loop: Loop, key: str, state: State) -> Output:
@@ -35,13 +35,14 @@ async def gate_adapter(loop: Loop, key: str, state: State) -> Output:
     winner = state["winner"]
     if name is None or loop.store.generation(winner).adapter == name:
         reason = trained.get("reason", "the adapter is the one in use")
-        return Output({"adapter": ""}, {"verdict": _unmeasured(reason), "candidate": None})
+        return Output({"adapter": ""}, {"verdict": unmeasured(reason), "candidate": None})
     candidate = add_generation(loop, state["turn"], winner, "adapter", name)
-    done = await _gate(loop, key, candidate.id, winner)
+    done = await measured(loop, key, candidate.id, winner)
     return done._replace(state={"adapter": candidate.id, "winner": done.state["winner"]})
 
 
-async def _gate(loop: Loop, key: str, candidate: str, active: str) -> Output:
+async def measured(loop: Loop, key: str, candidate: str, active: str) -> Output:
+    """One candidate against what it would replace, on the gate tasks of the turn."""
     from finetune.gate import GateConfig, decide
 
     gate = loop.config.gate
@@ -60,13 +61,15 @@ async def _gate(loop: Loop, key: str, candidate: str, active: str) -> Output:
             sides.append(await loop.collect(stage, jobs, solve, tally))
     verdict = decide(sides[1], sides[0], GateConfig(margin=gate.margin))
     loop.progress.say(f"{key}: {verdict.sentence}")
-    # The winner of the first gate was counted there.
-    first = loop.store.stage(f"{turn}/gate_memory")
-    fresh = sides[1] if first and first["verdict"]["n"] else sides[0] + sides[1]
-    return _settled(loop, candidate, active, verdict.model_dump(mode="json"), fresh)
+    # What an earlier gate of the turn ran was counted there.
+    earlier = (loop.store.stage(f"{turn}/{gate}") for gate in ("gate_memory", "gate_adapter"))
+    ran = any(stage and stage["verdict"]["n"] for stage in earlier)
+    fresh = sides[1] if ran else sides[0] + sides[1]
+    return settled(loop, candidate, active, verdict.model_dump(mode="json"), fresh)
 
 
-def _unmeasured(reason: str) -> dict[str, Any]:
+def unmeasured(reason: str) -> dict[str, Any]:
+    """The verdict where nothing was run."""
     return {
         "decision": "undecided",
         "sentence": f"Undecided: {reason}.",
@@ -75,13 +78,14 @@ def _unmeasured(reason: str) -> dict[str, Any]:
     }
 
 
-def _settled(
+def settled(
     loop: Loop,
     candidate: str,
     active: str,
     verdict: dict[str, Any],
     episodes: list[Trajectory],
 ) -> Output:
+    """Keep a verdict with its candidate; the winner is whichever serves from here on."""
     loop.store.set_status(candidate, GenerationStatus.CANDIDATE, verdict)
     winner = candidate if verdict["decision"] == "promote" else active
     return Output({"winner": winner}, {"verdict": verdict, "candidate": candidate}, episodes)
@@ -91,7 +95,8 @@ async def promote(loop: Loop, key: str, state: State) -> Output:
     """Make the winner the active generation, and say of every candidate what became of it."""
     store = loop.store
     active, winner = state["active"], state["winner"]
-    candidates = [store.generation(i) for i in (state["memory"], state.get("adapter", "")) if i]
+    named = (state["memory"], state.get("adapter", ""), state.get("moulted", ""))
+    candidates = [store.generation(i) for i in named if i]
     if winner != active:
         store.activate(winner)
     for one in candidates:
@@ -100,7 +105,7 @@ async def promote(loop: Loop, key: str, state: State) -> Output:
     carried = _carried(loop, state)
     loop.progress.say(f"{key}: {_sentence(active, winner)}")
     facts = {"active": winner, "before": active, "carried": carried}
-    return Output({"turn": state["turn"] + 1, "memory": "", "adapter": ""}, facts)
+    return Output({"turn": state["turn"] + 1, "memory": "", "adapter": "", "moulted": ""}, facts)
 
 
 def _status(candidate: Generation, winner: str, loop: Loop) -> GenerationStatus:

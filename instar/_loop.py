@@ -33,6 +33,7 @@ class State(TypedDict, total=False):
         memory: The memory candidate of the turn.
         winner: The better of these two at the gate.
         adapter: The adapter candidate on top of the winner, empty where there is none.
+        moulted: The candidate that has shed memories, empty where there is none.
     """
 
     run: str
@@ -42,6 +43,7 @@ class State(TypedDict, total=False):
     memory: str
     winner: str
     adapter: str
+    moulted: str
 
 
 class Output(NamedTuple):

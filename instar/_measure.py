@@ -15,7 +15,7 @@ from instar.types import Record
 
 __all__ = ["LEARNT", "Measure"]
 
-LEARNT = ("memory", "adapter", "both")
+LEARNT = ("memory", "adapter", "both", "moulted")
 """Arms that an evolution may have learnt nothing for."""
 
 

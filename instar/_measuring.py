@@ -26,7 +26,12 @@ from instar.types import Generation
 
 __all__ = ["measured"]
 
-_INSTEAD = {"memory": ("base",), "adapter": ("base",), "both": ("memory", "adapter", "base")}
+_INSTEAD = {
+    "memory": ("base",),
+    "adapter": ("base",),
+    "both": ("memory", "adapter", "base"),
+    "moulted": ("both", "memory", "adapter", "base"),
+}
 
 
 async def measured(config: Config, wanted: Measure, turns: int, progress: Progress) -> Cell:

@@ -92,13 +92,27 @@ def visible(
     }
 
 
+def internalised(connection: Connection, path: Sequence[str]) -> list[MemoryItem]:
+    """What ended on a path because an adapter made it needless, in order of first writing."""
+    found = _counting(connection, path, memory_versions.c.status, memory_versions.c.body)
+    return [
+        parse(MemoryItem, row.body)
+        for row in found.values()
+        if row.status == MemoryStatus.INTERNALISED
+    ]
+
+
 def vectors(connection: Connection, path: Sequence[str] | None) -> dict[tuple[str, int], bytes]:
-    """Vectors of what a generation sees, as stored, by id and version; no path: of all branches."""
+    """Vectors of what a generation sees or has internalised, as stored; no path: of all branches.
+
+    Returns:
+        By id and version.
+    """
     c = memory_versions.c
     return {
         (id, row.version): row.vector
         for id, row in _counting(connection, path, c.status, c.vector).items()
-        if row.vector is not None and (path is None or row.status not in _ENDED)
+        if row.vector is not None and (path is None or row.status != MemoryStatus.RETIRED)
     }
 
 

@@ -110,8 +110,13 @@ class Memories(Ledger):
         """
         return [version.item for version in self._versions(as_of)]
 
+    def internalised(self, generation: str) -> list[MemoryItem]:
+        """What a generation no longer shows because an adapter made it needless."""
+        with self.database.read() as connection:
+            return _memory_rows.internalised(connection, path_of(connection, generation))
+
     def vectors(self, as_of: str | None) -> dict[tuple[str, int], list[float]]:
-        """Vectors of what `items` gives, by id and version, where there is one."""
+        """Vectors of what `items` and `internalised` give, by id and version, where there is one."""
         return {key: _memory_rows.unpack(v) for key, v in self.packed_vectors(as_of).items()}
 
     def packed_vectors(self, as_of: str | None) -> dict[tuple[str, int], bytes]:

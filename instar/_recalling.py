@@ -66,6 +66,7 @@ def recaller(
             withholding=shares,
             about=about,
             before=before,
+            shed=serving.shed,
         )
 
     if serving.planted and isinstance(home, HasFalseAdvice):

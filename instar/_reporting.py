@@ -26,8 +26,12 @@ from instar.types import Generation, GenerationStatus, Split, Task
 
 __all__ = ["leakage", "lineage", "report", "stage_table"]
 
-_ARMS = ("base", "memory", "adapter", "both")
-_NOTES = {"memory": "memory", "both": "memory and adapter"}
+_ARMS = ("base", "memory", "adapter", "both", "moulted")
+_NOTES = {
+    "memory": "memory",
+    "both": "memory and adapter",
+    "moulted": "memory and adapter, what the adapter does without is shed",
+}
 
 
 async def report(loop: Loop, key: str, state: State) -> Output:
@@ -118,7 +122,7 @@ def _points(loop: Loop, path: Sequence[str], lines: Sequence[Line]) -> list[dict
     ran = {x.arm for x in lines}
     for index, id in enumerate(path):
         generation = loop.store.generation(id)
-        whole = "both" if generation.adapter else "memory"
+        whole = _whole(loop, generation)
         arm = "base" if index == 0 else id if id in ran else whole
         figures = arm_figures([x.trajectory for x in lines if x.arm == arm])
         note = "learnt nothing" if index == 0 else _NOTES[whole]
@@ -128,6 +132,13 @@ def _points(loop: Loop, path: Sequence[str], lines: Sequence[Line]) -> list[dict
             {"label": f"g{generation.seq}", "note": note, "id": id, "status": status} | known
         )
     return points
+
+
+def _whole(loop: Loop, generation: Generation) -> str:
+    """The arm that is the generation as it serves."""
+    if generation.adapter is None:
+        return "memory"
+    return "moulted" if loop.store.internalised(generation.id) else "both"
 
 
 def lineage(workspace: Workspace, generation: Generation) -> dict[str, list[str]]:
@@ -186,8 +197,7 @@ def path_note(loop: Loop) -> str:
     """The generation that serves, and how many candidates were not let in."""
     active = loop.store.active()
     assert active is not None
-    whole = "both" if active.adapter else "memory"
-    what = _NOTES[whole] if active.seq else "learnt nothing"
+    what = _NOTES[_whole(loop, active)] if active.seq else "learnt nothing"
     waiting = sum(
         g.status in (GenerationStatus.CANDIDATE, GenerationStatus.REJECTED)
         for g in loop.store.generations()

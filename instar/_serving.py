@@ -14,6 +14,7 @@ ARMS = (
     "memory",
     "adapter",
     "both",
+    "moulted",
     "placebo_memory",
     "placebo_adapter",
     "false_memory",
@@ -33,6 +34,7 @@ class Serving(Record):
         memory: Generation whose memories are seen; None serves without memory.
         adapter: Name of the adapter; None serves the base model.
         namespace: Whose memories are recalled instead of the task's own, for the placebo.
+        shed: Whether memories are seen too that an adapter has made needless.
         planted: Whether something false is remembered too, to measure what that costs.
         model: Name of the model; None is the one of the settings.
     """
@@ -41,6 +43,7 @@ class Serving(Record):
     memory: str | None = None
     adapter: str | None = None
     namespace: str | None = None
+    shed: bool = False
     planted: bool = False
     model: str | None = None
 
@@ -74,12 +77,14 @@ def arm(
         if foreign is None:
             raise UserError(f"This world has no foreign house: leave out {name}.")
         return bare.model_copy(update={"memory": whole.memory, "namespace": foreign})
+    all_of_it = {"memory": whole.memory, "shed": True}
     return {
         "base": bare,
-        "memory": bare.model_copy(update={"memory": whole.memory}),
-        "false_memory": bare.model_copy(update={"memory": whole.memory, "planted": True}),
+        "memory": bare.model_copy(update=all_of_it),
+        "false_memory": bare.model_copy(update={**all_of_it, "planted": True}),
         "adapter": bare.model_copy(update={"adapter": whole.adapter}),
-        "both": whole,
+        "both": whole.model_copy(update=all_of_it),
+        "moulted": whole,
         "placebo_adapter": bare.model_copy(update={"adapter": placebo}),
         "best_of_n": bare,
     }[name]

@@ -16,6 +16,7 @@ from instar._loop import Job, Loop, Output, State, draw
 from instar._methods import build
 from instar._practice import choose, learn
 from instar._reflecting import distil, forget, weigh
+from instar._returning import came_back
 from instar.compose import Serving
 from instar.threads import give_back, in_thread
 from instar.types import (
@@ -95,13 +96,16 @@ async def reflect(loop: Loop, key: str, state: State) -> Output:
     lived = _lived(loop, key, state)
     plans = {}
     with loop.progress.stage(key):
+        back = came_back(loop, f"{key}/came_back", lived, candidate)
         for name in loop.config.memory.distill:
             plans[name] = await distil(loop, f"{key}/{name}", name, lived, candidate, "g")
         gone = sum(forget(loop, key, name, candidate) for name in loop.config.memory.forget)
         weigh(loop, candidate)
     facts = {"changes": sum(len(p["ops"]) for p in plans.values()), "read": len(lived)}
     answers = {n: p["state"]["answers"] for n, p in plans.items() if "answers" in p["state"]}
-    return Output({"memory": candidate}, facts | {"forgotten": gone, "answers": answers})
+    return Output(
+        {"memory": candidate}, facts | {"forgotten": gone, "back": back, "answers": answers}
+    )
 
 
 def _lived(loop: Loop, key: str, state: State) -> list[Trajectory]:

@@ -129,6 +129,12 @@ class Gate(Section):
     margin: Share = 0.05
 
 
+class Moult(Section):
+    """What an adapter has made needless: tasks done with memories and without; 0 sheds nothing."""
+
+    tasks: Annotated[int, Field(ge=0)] = 72
+
+
 class Report(Section):
     """The held-out measurement at the end: tasks an arm."""
 
@@ -155,6 +161,7 @@ class Config(Section):
     practise: Practise = Practise()
     train: Train = Train()
     gate: Gate = Gate()
+    moult: Moult = Moult()
     report: Report = Report()
     evolve: Evolve = Evolve()
     methods: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The outer loop: one LangGraph graph.
 
     start -> practise -> reflect -> practise -> reflect -> curate -> train
-          -> gate (memory) -> gate (adapter) -> promote -> start ... -> report
+          -> gate (memory) -> gate (adapter) -> moult -> gate (moult) -> promote -> start ... -> report
 
 One node a stage, one function a node. The state holds names only; the store is the truth. Each node
 asks the store whether its output exists, so a run that was killed anywhere goes on at the stage,
@@ -32,6 +32,7 @@ from instar._gating import gate_adapter, gate_memory, promote
 from instar._lock import exclusive
 from instar._loop import Loop, Output, State
 from instar._methods import require
+from instar._moulting import gate_moult, moult
 from instar._reporting import report
 from instar._stages import curate, practise, reflect, start, train
 from instar.compose import Workspace
@@ -63,6 +64,8 @@ TURN: dict[str, Stage] = {
     "train": train,
     "gate_memory": gate_memory,
     "gate_adapter": gate_adapter,
+    "moult": moult,
+    "gate_moult": gate_moult,
     "promote": promote,
 }
 """The stages of a turn, in order."""

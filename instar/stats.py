@@ -19,6 +19,7 @@ from instar.types import Record
 __all__ = [
     "Interval",
     "Paired",
+    "fewer",
     "holm",
     "mcnemar",
     "mean_interval",
@@ -80,6 +81,16 @@ def mcnemar(n01: int, n10: int) -> float:
     if n01 + n10 == 0:
         return 1.0
     return float(binomtest(n01, n01 + n10, 0.5).pvalue)
+
+
+def fewer(successes: int, n: int, before: int, n_before: int) -> float:
+    """Fisher's exact p value for a share being lower than one before; 1 where a side is empty."""
+    from scipy.stats import fisher_exact
+
+    if not n or not n_before:
+        return 1.0
+    table = [[successes, n - successes], [before, n_before - before]]
+    return float(fisher_exact(table, alternative="less").pvalue)
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -32,6 +32,7 @@ class Look(NamedTuple):
     Attributes:
         tried: Also among what is in quarantine.
         stuck: By its words too, whatever the embedder; the text then holds much beside the point.
+        shed: Also among what an adapter has made needless.
     """
 
     text: str
@@ -39,6 +40,7 @@ class Look(NamedTuple):
     at_hand: Collection[str]
     tried: bool
     stuck: bool
+    shed: bool = False
 
 
 class Words:

@@ -9,11 +9,9 @@ from collections.abc import Iterable, Mapping
 
 from instar.types import MemoryItem, MemoryKind
 
-__all__ = ["PRINCIPLES", "STANDING", "standing"]
+__all__ = ["PRINCIPLES", "standing"]
 
 PRINCIPLES = 10
-STANDING = frozenset({MemoryKind.PRINCIPLE, MemoryKind.TOOL_NOTE})
-"""Kinds that recall does not compare with the instruction."""
 
 
 def standing(items: Iterable[MemoryItem], worth: Mapping[str, float]) -> list[MemoryItem]:

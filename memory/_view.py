@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instar.types import MemoryItem, MemoryStatus
-from memory._standing import STANDING
 from memory.index import packed_name
 
 __all__ = ["Hit", "View"]
 
 Hit = tuple[MemoryItem, float]
 """An item and its cosine to the query."""
-_Place = tuple[str, frozenset[str], bool, bool]
+_Place = tuple[str, frozenset[str], bool, bool, bool]
 _ENDED = 0
 _KEPT_MASKS = 8
 
@@ -68,7 +67,7 @@ class View:
         new = [(i, v) for i, v in versions if self._counts(i)]
         self._grow(len(self.items) + len(new))
         for item, vector in new:
-            if item.in_use and vector is not None:
+            if (item.in_use or _shed(item)) and vector is not None:
                 self._put(item, vector)
             elif item.id in self._at:
                 self._drop(self._at[item.id])
@@ -102,7 +101,7 @@ class View:
         self.came.append((item.id, item.version))
         self._matrix[row] = np.frombuffer(vector, dtype="<f4")
         in_doubt = item.status is MemoryStatus.QUARANTINED
-        place = item.namespace, frozenset(item.tools), item.kind in STANDING, in_doubt
+        place = item.namespace, frozenset(item.tools), item.standing, in_doubt, _shed(item)
         self._kind_of[row] = self._kinds.setdefault(place, len(self._kinds) + 1)
 
     def _drop(self, row: int) -> None:
@@ -117,26 +116,29 @@ class View:
         tools: Collection[str] | None,
         standing: bool | None = None,
         in_doubt: bool = True,
+        shed: bool = False,
     ) -> NDArray[np.bool_]:
         """Whether each row is in one of the namespaces and its tools are all at hand; None: any.
 
         Args:
             standing: Only what is shown whatever the task, or only what is not.
             in_doubt: Also what is in quarantine.
+            shed: Also what an adapter has made needless.
         """
         at_hand = None if tools is None else frozenset(tools)
         within = None if namespaces is None else frozenset(namespaces)
-        asked = within, at_hand, standing, in_doubt
+        asked = within, at_hand, standing, in_doubt, shed
         if asked not in self._masks:
             while len(self._masks) >= _KEPT_MASKS:
                 self._masks.pop(next(iter(self._masks)))
             allowed = np.zeros(len(self._kinds) + 1, dtype=np.bool_)
-            for (namespace, needed, stands, doubtful), place in self._kinds.items():
+            for (namespace, needed, stands, doubtful, gone), place in self._kinds.items():
                 allowed[place] = (
                     (within is None or namespace in within)
                     and (at_hand is None or needed <= at_hand)
                     and (standing is None or standing == stands)
                     and (in_doubt or not doubtful)
+                    and (shed or not gone)
                 )
             self._masks[asked] = allowed[self._kind_of[: len(self.items)]]
         return self._masks[asked]
@@ -147,9 +149,10 @@ class View:
         tools: Collection[str] | None,
         standing: bool | None = None,
         in_doubt: bool = True,
+        shed: bool = False,
     ) -> NDArray[np.int64]:
         """The rows of a `mask`."""
-        return np.flatnonzero(self.mask(namespaces, tools, standing, in_doubt))
+        return np.flatnonzero(self.mask(namespaces, tools, standing, in_doubt, shed))
 
     def scan(self, vector: Sequence[float], rows: NDArray[np.int64], n: int) -> list[Hit]:
         """The nearest among the rows by exact comparison, nearest first."""
@@ -164,3 +167,7 @@ class View:
         # Ties by order of writing, so that the answer does not depend on the machine.
         best = np.argsort(-cosines, kind="stable")[:n]
         return [(self.items[int(rows[i])], float(cosines[i])) for i in best]
+
+
+def _shed(item: MemoryItem) -> bool:
+    return item.status is MemoryStatus.INTERNALISED

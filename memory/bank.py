@@ -195,6 +195,7 @@ class Bank:
         withholding: Withholding | None = None,
         about: str = "",
         before: Sequence[Recalled] = (),
+        shed: bool = False,
     ) -> Recollection:
         """The memories for a task, best first; often none.
 
@@ -209,6 +210,7 @@ class Bank:
                 quarantine; None: all that is chosen is shown.
             about: What to look for instead of the instruction, when the episode is stuck.
             before: What it has recalled already and does not need again.
+            shed: Whether what an adapter has made needless is recalled too.
 
         Raises:
             UnknownName: No such guard or generation.
@@ -223,7 +225,7 @@ class Bank:
             return item.unit not in known and not self._guard.keeps_back(item, task, guard)
 
         tried = withholding is not None
-        looked = Look(about or task.instruction, places, at_hand, tried, stuck=bool(about))
+        looked = Look(about or task.instruction, places, at_hand, tried, bool(about), shed)
         chosen: list[Hit] = []
         for n in self._sizes(looked):
             hits, floor, margin = await self._hits(seen.view, looked, n)
@@ -244,7 +246,7 @@ class Bank:
 
     async def _hits(self, view: View, look: Look, n: int) -> tuple[list[Hit], float, float]:
         """What is near, with the floor and the margin that its scores are to be judged by."""
-        mask = view.mask(look.places, look.at_hand, False, look.tried)
+        mask = view.mask(look.places, look.at_hand, False, look.tried, look.shed)
         if not mask.any():
             return [], self.floor, self.margin
         known = self._texts.get(look.text)

@@ -74,6 +74,8 @@ def opened(store: Store, url: str, clock: Clock | None = None, folder: str = "in
         store,
         HashEmbedder(),
         place,
+        # More than there are, so that what HNSW cannot reach is noticed.
+        k=16,
         exact_below=0,
         near=None,
         index_url=url,

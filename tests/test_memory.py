@@ -366,7 +366,7 @@ async def test_what_the_graph_of_the_index_cannot_reach_is_found_nevertheless(
     order = list(verbs)
     # Put in one by one in this order, two entries have no neighbour that leads to them.
     random.Random(23).shuffle(order)
-    bank = Bank(store, HashEmbedder(), tmp_path / "index", exact_below=0, near=None)
+    bank = Bank(store, HashEmbedder(), tmp_path / "index", exact_below=0, near=None, k=16)
     for verb in order:
         bank.write(add(lesson(verb, f"{verb} lamp $1", f"{verb} it slowly")), "g1")
     assert bank.index is not None

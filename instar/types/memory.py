@@ -93,6 +93,11 @@ class MemoryItem(Record):
         return self.cluster or self.id
 
     @property
+    def standing(self) -> bool:
+        """Whether it is shown whatever the task, instead of being compared with the instruction."""
+        return self.kind in (MemoryKind.PRINCIPLE, MemoryKind.TOOL_NOTE)
+
+    @property
     def in_use(self) -> bool:
         """Whether it has not ended; in quarantine it is used by practice alone."""
         return self.status not in (MemoryStatus.RETIRED, MemoryStatus.INTERNALISED)

@@ -1,0 +1,136 @@
+"""The moult: which memories an adapter has made needless, what serves then, and what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from stores import generation
+
+from finetune.moult import weigh
+from instar._loop import Loop
+from instar._returning import came_back
+from instar.benching import Request, measure
+from instar.compose import Workspace
+from instar.config import load_config
+from instar.evolve import evolve
+from instar.progress import Progress
+from instar.types import GenerationStatus, MemoryStatus, Score, Status
+
+QUIET = Progress(quiet=True)
+BOTH, LOST, WON, NEITHER = (True, True), (True, False), (False, True), (False, False)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "decision", "says"),
+    [
+        ([BOTH] * 12, "internalised", "less than 10 points worse"),
+        ([BOTH] * 10 + [WON] * 2, "internalised", "less than 10 points worse"),
+        ([BOTH] * 10 + [LOST] * 2, "kept", "not shown"),
+        ([LOST] * 12, "kept", "no task went clean"),
+        ([NEITHER] * 12, "kept", "no task went clean"),
+        ([BOTH] * 5, "kept", "only 5 of 6"),
+        ([BOTH] * 5 + [(None, True)] * 9, "kept", "only 5 of 6"),
+    ],
+)
+def test_a_group_is_shed_where_success_is_surely_no_worse(pairs, decision, says):
+    found = weigh("refund", ["m1"], pairs)
+    assert (found.decision, found.items) == (decision, ("m1",))
+    assert says in found.reason
+
+
+def test_a_group_that_is_ten_points_worse_is_seldom_shed():
+    import random
+
+    rng = random.Random(0)
+    shed = 0
+    for _ in range(300):
+        pairs = [(a, a and rng.random() >= 0.15) for a in (rng.random() < 0.7 for _ in range(12))]
+        shed += weigh("refund", ["m1"], pairs).decision == "internalised"
+    assert shed / 300 < 0.35
+
+
+def config(folder: Path, *more: str):
+    small = [
+        "model.name=rote_policy.Rote",
+        "train.trainer=rote_policy.RoteTrainer",
+        "practise.web_share=0",
+        "practise.foreign_share=0",
+        "practise.tasks=40",
+        "gate.tasks=48",
+        "moult.tasks=90",
+        "report.tasks=12",
+        "seed=3",
+    ]
+    return load_config(None, [*small, f"workspace={json.dumps(str(folder))}", *more])
+
+
+@pytest.fixture(scope="module")
+def evolved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("moult")
+    model = folder / "model"
+    model.mkdir()
+    (model / "model.safetensors").write_text("weights")
+    with pytest.MonkeyPatch.context() as patch:
+        import rote_policy
+
+        patch.setattr(rote_policy.Rote, "folder", model)
+
+        async def run():
+            async with Workspace.open(config(folder / "w")) as workspace:
+                return await evolve(workspace, 1, QUIET)
+
+        yield folder / "w", asyncio.run(run())
+
+
+@pytest.fixture
+async def workspace(evolved):
+    async with Workspace.open(config(evolved[0])) as opened:
+        yield opened
+
+
+async def test_what_the_adapter_knows_is_shed_and_the_rest_is_kept(workspace):
+    store = workspace.store
+    told, gate = store.stage("g1/moult"), store.stage("g1/gate_moult")
+    assert store.stage("g1/gate_adapter")["verdict"]["decision"] == "undecided", "it adds nothing"
+    clusters = {c["name"]: c for c in told["clusters"]}
+    shed = {n for n, c in clusters.items() if c["decision"] == "internalised"}
+    assert shed and shed < clusters.keys()
+    assert all(clusters[n]["shed_clean"] >= clusters[n]["kept_clean"] for n in shed)
+    assert any(c["kept_clean"] - c["shed_clean"] > 0.5 for c in clusters.values()), "one it needs"
+    assert gate["verdict"]["decision"] == "promote", "what the adapter does pays by what is shed"
+    assert "fewer tokens" in gate["verdict"]["sentence"]
+    active = store.active()
+    assert active.id == told["candidate"] and active.adapter
+    assert {i.group for i in store.internalised(active.id)} == shed
+    assert not shed & {i.group for i in store.items(active.id)}
+    statuses = {g.id: g.status for g in store.generations()}
+    assert statuses[active.parent] is GenerationStatus.RETIRED
+
+
+async def test_moulted_is_measured_beside_both(workspace):
+    wanted = Request(arms=("memory", "both", "moulted"), n=24, web_share=0.0)
+    arms = (await measure(workspace, wanted, QUIET))["arms"]
+    assert arms["moulted"]["success"] >= arms["both"]["success"] - 0.05
+    assert arms["moulted"]["tokens"] < arms["both"]["tokens"]
+    assert arms["memory"]["success"] == arms["both"]["success"], "memory shows what was shed too"
+
+
+async def test_what_was_shed_comes_back_where_practice_falls_off(workspace):
+    store, active = workspace.store, workspace.store.active()
+    shed = store.internalised(active.id)
+    lived = [t for t in store.trajectories(stage="g1/practise_2") if t.purpose == "practise"]
+    groups = sorted({i.group for i in shed} & {t.task.group for t in lived})
+    store.add_generation(generation("g2", active.id))
+    loop = Loop(workspace, QUIET)
+    assert came_back(loop, "g2/as_before", lived, "g2") == 0
+    lost = Score(status=Status.FAIL, value=0.0)
+    fell = [t.model_copy(update={"score": lost}) for t in lived for _ in range(3)]
+    assert came_back(loop, "g2/fell", fell, "g2") > 0
+    back = [i for i in store.items("g2") if i.generation == "g2"]
+    assert {i.group for i in back} <= set(groups)
+    assert {i.status for i in back} == {MemoryStatus.CANDIDATE}
+    assert came_back(loop, "g2/fell", fell, "g2") == 0, "done once"
+    assert store.internalised(active.id) == shed, "what serves now is as it was"
