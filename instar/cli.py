@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 from instar import (
     _cli_ablate,
+    _cli_backup,
     _cli_bench,
     _cli_evolve,
     _cli_memory,
@@ -40,6 +41,7 @@ _cli_memory.register(app)
 _cli_other.register(app)
 _cli_pocket.register(app)
 _cli_purge.register(app)
+_cli_backup.register(app)
 
 
 @app.callback(invoke_without_command=True)
