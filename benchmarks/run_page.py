@@ -20,7 +20,7 @@ from benchmarks.film import pictures
 from benchmarks.report import Files
 from benchmarks.runner import Line, Settings, write_json
 from benchmarks.transcripts import conversation
-from instar._answers import answer_lines
+from instar.answers import answer_lines
 from instar.types import Record
 
 __all__ = ["screens", "write"]

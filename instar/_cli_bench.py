@@ -172,8 +172,8 @@ async def _run(config: Config, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _told(found: dict[str, Any]) -> str:
-    from instar._answers import answer_lines
     from instar._cli_figures import arm_table
+    from instar.answers import answer_lines
 
     lines = [arm_table(found)]
     for arm, answers in found["answers"].items():

@@ -98,8 +98,8 @@ async def _evolve(config: Config, number: int) -> dict[str, Any]:
 
 
 def _summary(found: dict[str, Any]) -> str:
-    from instar._answers import answer_lines
     from instar._cli_figures import arm_table
+    from instar.answers import answer_lines
 
     lines = [_generation_table(found["generations"]), ""]
     measured = found.get("summary") or {}

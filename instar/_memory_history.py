@@ -14,7 +14,8 @@ from sqlalchemy import Connection, select
 
 from instar._database import parse
 from instar._memory_log import UNDO, Change, changes, numbered
-from instar._memory_rows import Version, write
+from instar._memory_rows import Version
+from instar._memory_writing import write
 from instar._tables import memory_log, memory_versions
 from instar.errors import UnknownName, UserError
 from instar.types import MemoryItem, MemoryStatus, Record

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from instar import _memory_history, _memory_rows, _tables
+from instar import _memory_history, _memory_rows, _memory_writing, _tables
 from instar._database import Database, parse
 from instar._ledger import Ledger, path_of
 from instar.failpoints import reach
@@ -62,7 +62,7 @@ class Memories(Ledger):
         self._check_dimension(vectors)
         with self.database.write() as connection:
             path = path_of(connection, generation)
-            writer = _memory_rows.Writer(connection, path, ops, vectors, author, self._clock())
+            writer = _memory_writing.Writer(connection, path, ops, vectors, author, self._clock())
             for op in ops:
                 writer.apply(op)
             written = writer.finish()

@@ -27,7 +27,6 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from instar._answers import last_answers
 from instar._gating import gate_adapter, gate_memory, promote
 from instar._lock import exclusive
 from instar._loop import Loop, Output, State
@@ -35,6 +34,7 @@ from instar._methods import require
 from instar._moulting import gate_moult, moult
 from instar._reporting import report
 from instar._stages import curate, practise, reflect, start, train
+from instar.answers import last_answers
 from instar.compose import Workspace
 from instar.errors import WorkspaceError
 from instar.failpoints import reach

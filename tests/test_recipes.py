@@ -12,11 +12,11 @@ from test_distill_model import Heard, answer, made
 
 from benchmarks.runner import read_lines
 from instar import plugins
-from instar._answers import answer_lines, last_answers
 from instar._bench_runs import rewrite
 from instar._loop import Loop
 from instar._methods import build
 from instar._streaming import Stream
+from instar.answers import answer_lines, last_answers
 from instar.benching import Request, measure
 from instar.compose import Workspace
 from instar.config import keys, load_config

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, delete, func, select, update
 
 from instar._database import parse
-from instar._memory_rows import write
+from instar._memory_writing import write
 from instar._tables import (
     adapters,
     generations,
