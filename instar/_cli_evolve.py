@@ -22,6 +22,7 @@ from instar._cli_common import (
     table,
     wait_for,
 )
+from instar._failure_hook import failure_told
 
 if TYPE_CHECKING:
     from instar.config import Config
@@ -73,6 +74,12 @@ def evolve(
     generations: Annotated[
         int | None, typer.Option(min=1, help="How many generations to add.")
     ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="One turn on what sessions recorded, for a clock.")
+    ] = False,
+    practise: Annotated[
+        bool, typer.Option("--practise", help="With --once: practise, whatever was recorded.")
+    ] = False,
     model: Annotated[str | None, typer.Option(help="The model that acts.")] = None,
     as_json: AsJson = False,
     workspace: Folder = None,
@@ -80,13 +87,32 @@ def evolve(
     option: Options = None,
 ) -> None:
     """Practise, remember, train, gate, promote; then report. Goes on where it was interrupted."""
+    from instar.errors import UserError
+
+    if practise and not once:
+        raise UserError("--practise belongs to --once; without it every turn practises.")
+    if once and generations:
+        raise UserError("--once is one turn: leave --generations away.")
     more = [f"preset={preset}"] if preset else []
     more += [f"model.name={model}"] if model else []
     config = load(workspace, seed, option, *more)
     number = generations or config.evolve.generations
     again = shlex.join(["instar", *sys.argv[1:]])
+    if once:
+        with failure_told(config.once.on_failure, config.workspace):
+            found = wait_for(_once(config, practise), again)
+        emit(as_json, found, found.get("nothing") or _summary(found))
+        return
     found = wait_for(_evolve(config, number), again)
     emit(as_json, found, _summary(found))
+
+
+async def _once(config: Config, practise: bool) -> dict[str, Any]:
+    from instar.compose import Workspace
+    from instar.once import once
+
+    async with Workspace.open(config) as workspace:
+        return await once(workspace, practise, progress())
 
 
 async def _evolve(config: Config, number: int) -> dict[str, Any]:

@@ -187,6 +187,12 @@ class Ledger:
                 statement.on_conflict_do_update(index_elements=["key"], set_=changed)
             )
 
+    def finished_at(self, key: str) -> float | None:
+        """When a stage was last finished, in seconds since the epoch; None where it never was."""
+        table = _tables.stages
+        with self.database.read() as connection:
+            return connection.scalar(select(table.c.at).where(table.c.key == key))
+
     def stages(self, prefix: str = "") -> dict[str, dict[str, Any]]:
         """Finished stages whose key begins with a prefix, by key, first finished first."""
         table = _tables.stages

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from instar.errors import WorkspaceError
+from instar.errors import Busy
 
 __all__ = ["exclusive"]
 
@@ -18,7 +18,7 @@ def exclusive(workspace: Path) -> Iterator[None]:
     """Hold a workspace for writing until the block ends.
 
     Raises:
-        WorkspaceError: Another process holds it.
+        Busy: Another process holds it.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     with (workspace / "instar.lock").open("a+") as file:
@@ -26,7 +26,7 @@ def exclusive(workspace: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise WorkspaceError(
+            raise Busy(
                 f"{workspace} is in use by process {file.read().strip() or 'unknown'}. "
                 "Wait until it is done, or type --workspace with another folder."
             ) from error

@@ -13,6 +13,7 @@ from instar.compose import Workspace
 from instar.config import Config
 from instar.contracts import Solve, World
 from instar.errors import ModelFault, UserError
+from instar.limits import Limits
 from instar.progress import Progress, Tally
 from instar.store import Store
 from instar.types import Split, StopReason, Task, Trajectory, content_hash
@@ -29,6 +30,7 @@ class State(TypedDict, total=False):
         run: Key of this run.
         turn: Number of the turn, from 1, over the life of the workspace.
         last: The turn after which the run reports.
+        practise: Whether the run practises; else it learns from what was recorded alone.
         active: The generation that serves at the beginning of the turn.
         memory: The memory candidate of the turn.
         winner: The better of these two at the gate.
@@ -39,6 +41,7 @@ class State(TypedDict, total=False):
     run: str
     turn: int
     last: int
+    practise: bool
     active: str
     memory: str
     winner: str
@@ -92,6 +95,16 @@ class Loop:
 
     workspace: Workspace
     progress: Progress
+    limits: Limits | None = None
+
+    def may_go_on(self) -> None:
+        """See whether a limit is reached.
+
+        Raises:
+            Stopped: One is.
+        """
+        if self.limits is not None:
+            self.limits.check()
 
     @property
     def store(self) -> Store:
@@ -112,6 +125,7 @@ class Loop:
 
         Raises:
             ModelFault: Nothing but faults, as when a model server is gone.
+            Stopped: A limit is reached.
         """
         done = {(t.task.id, t.seed): t for t in self.store.trajectories(stage=key)}
         missing = [job for job in jobs if job.key not in done]
@@ -122,7 +136,10 @@ class Loop:
         faults: list[Trajectory] = []
 
         async def work(job: Job) -> None:
+            self.may_go_on()
             found = await solve(job.task, job.seed)
+            if self.limits is not None:
+                self.limits.spend(found.usage)
             name = content_hash([key, job.task.id, job.seed])
             found = found.model_copy(update={"id": name})
             done[job.key] = found

@@ -18,6 +18,7 @@ from instar._practice import choose, learn
 from instar._reflecting import distil, forget, weigh
 from instar._returning import came_back
 from instar.compose import Serving
+from instar.recorded import READ, judged, unread
 from instar.threads import give_back, in_thread
 from instar.types import (
     Generation,
@@ -67,6 +68,8 @@ def add_generation(
 
 async def practise(loop: Loop, key: str, state: State) -> Output:
     """Attempt practise tasks at home, and some in a foreign house without the adapter."""
+    if not state.get("practise", True):
+        return Output({}, {"tasks": 0, "proposed": 0, "refused": 0, "clean": 0, "home": 0})
     first = key.endswith("_1")
     serving = Serving.of(loop.store.generation(state["active" if first else "memory"]))
     plan = choose(loop, key, state)
@@ -101,7 +104,11 @@ async def reflect(loop: Loop, key: str, state: State) -> Output:
             plans[name] = await distil(loop, f"{key}/{name}", name, lived, candidate, "g")
         gone = sum(forget(loop, key, name, candidate) for name in loop.config.memory.forget)
         weigh(loop, candidate)
-    facts = {"changes": sum(len(p["ops"]) for p in plans.values()), "read": len(lived)}
+    facts: dict[str, Any] = {
+        "changes": sum(len(p["ops"]) for p in plans.values()),
+        "read": len(lived),
+    }
+    facts[READ] = [t.id for t in lived if t.purpose == "live"]
     answers = {n: p["state"]["answers"] for n, p in plans.items() if "answers" in p["state"]}
     return Output(
         {"memory": candidate}, facts | {"forgotten": gone, "back": back, "answers": answers}
@@ -116,11 +123,12 @@ def _lived(loop: Loop, key: str, state: State) -> list[Trajectory]:
         earlier = loop.store.stage(f"g{state['turn'] - 1}/promote") or {}
         undecided = earlier.get("carried", [])
         rounds = [f"g{t}/practise_{i}" for t in undecided for i in (1, 2)] + rounds
-    return [found for stage in rounds for found in loop.store.trajectories(stage=stage)]
+    lived = [found for stage in rounds for found in loop.store.trajectories(stage=stage)]
+    return [*unread(loop.store), *lived] if stage == "reflect_1" else lived
 
 
 async def curate(loop: Loop, key: str, state: State) -> Output:
-    """Choose what to train on, out of all practise so far."""
+    """Choose what to train on, out of all practise so far and of sessions that were judged."""
     name = loop.config.train.curator
     curator = build("finetune.curate", name, loop.config, home=loop.workspace.home.namespace)
     with loop.progress.stage(key):
@@ -129,6 +137,7 @@ async def curate(loop: Loop, key: str, state: State) -> Output:
             for purpose in ("practise", "foreign")
             for t in loop.store.trajectories(purpose=purpose)
         ]
+        lived += judged(loop.store)
         found = curator.curate(lived)
         found.save(loop.workspace.path / "datasets" / found.hash)
     return Output({}, describe(found))
@@ -227,7 +236,12 @@ async def train_adapter(loop: Loop, key: str, dataset: str, parent: str | None) 
     assert base is not None
     with loop.progress.stage(key) as tally:
         if hasattr(trainer, "progress"):
-            trainer.progress = lambda p: tally.at(p.step, p.steps, f"loss {p.loss:.3f}")
+
+            def watch(p: Any) -> None:
+                tally.at(p.step, p.steps, f"loss {p.loss:.3f}")
+                loop.may_go_on()
+
+            trainer.progress = watch
         seed = draw(config, key)
         adapter = await in_thread(lambda: trainer.train(rows, base, before, out, seed))
         give_back()

@@ -1,7 +1,9 @@
 """The command line. It parses and prints; the work is done below, and imported when it is needed.
 
-A mistake of the user is one line on stderr and exit code 2, a failure of the infrastructure one
-line and exit code 1. A traceback means a bug in Instar.
+Exit codes: 0 done, or nothing to do; 1 the infrastructure failed; 2 a mistake of the user; 3 a limit
+was reached, and the same command goes on; 4 another process is at work; 5 `instar status` finds what
+it was asked to warn of; 130 Ctrl-C. All but 0 and 130 say why in one line on stderr. A traceback means
+a bug in Instar.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from instar import (
     _cli_ablate,
     _cli_backup,
     _cli_bench,
+    _cli_clock,
     _cli_evolve,
     _cli_memory,
     _cli_other,
     _cli_pocket,
     _cli_purge,
+    _cli_stages,
 )
-from instar.errors import InstarError, UserError
+from instar.errors import Busy, InstarError, Stopped, UserError
 
 __all__ = ["app", "main"]
 
@@ -42,6 +46,8 @@ _cli_other.register(app)
 _cli_pocket.register(app)
 _cli_purge.register(app)
 _cli_backup.register(app)
+_cli_clock.register(app)
+_cli_stages.register(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -64,8 +70,12 @@ def _run(arguments: list[str] | None) -> int:
         code = command.main(arguments, prog_name="instar", standalone_mode=False)
     except TyperException as error:
         return _fail(_where_help_is(error), error.exit_code)
+    except Busy as error:
+        return _fail(str(error), 4)
     except UserError as error:
         return _fail(str(error), 2)
+    except Stopped as error:
+        return _fail(str(error), 3)
     except InstarError as error:
         return _fail(str(error), 1)
     except typer.Abort:

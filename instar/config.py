@@ -7,11 +7,13 @@ names the place it came from and the nearest key that does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -29,7 +31,16 @@ __all__ = ["Config", "keys", "load_config", "presets"]
 
 _PRESETS = Path(__file__).parent / "presets"
 
+_HOURS = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
+
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _hours(text: str) -> str:
+    begin, _, end = text.partition("-")
+    if not _HOURS.fullmatch(begin) or not _HOURS.fullmatch(end) or begin == end:
+        raise ValueError("hours are written as 22:00-06:00")
+    return text
 
 
 class Section(BaseModel):
@@ -141,6 +152,24 @@ class Report(Section):
     tasks: PositiveInt = 60
 
 
+class Limits(Section):
+    """What ends a run early, to be gone on with; unset is unlimited. Hours are those of the machine."""
+
+    minutes: PositiveFloat | None = None
+    tokens: PositiveInt | None = None
+    usd: PositiveFloat | None = None
+    free_gb: Annotated[float, Field(ge=0)] = 0.5
+    window: Annotated[str, AfterValidator(_hours)] | None = None
+    wait: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Once(Section):
+    """What a turn by a clock wants before it begins, and the command that is run where it fails."""
+
+    successes: PositiveInt = 1
+    on_failure: str | None = None
+
+
 class Evolve(Section):
     """How many generations one run adds."""
 
@@ -164,6 +193,8 @@ class Config(Section):
     moult: Moult = Moult()
     report: Report = Report()
     evolve: Evolve = Evolve()
+    limits: Limits = Limits()
+    once: Once = Once()
     methods: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 

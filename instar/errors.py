@@ -5,7 +5,9 @@
     │   ├── ConfigError        an unknown key, a value of the wrong type
     │   ├── UnknownName        a method, model, world, generation or arm that does not exist
     │   ├── MissingExtra       a package or program that has to be installed first
-    │   └── WorkspaceError     a workspace that is locked, damaged or of another version
+    │   └── WorkspaceError     a workspace that is damaged or of another version
+    │       └── Busy           another process has the workspace, or the GPU, for now
+    ├── Stopped                a limit was reached, or somebody asked: the same command goes on
     ├── EpisodeFault           the infrastructure failed: the episode's score is unknown
     └── ModelFault             the model could not be reached or refused the request
 
@@ -19,11 +21,13 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "Busy",
     "ConfigError",
     "EpisodeFault",
     "InstarError",
     "MissingExtra",
     "ModelFault",
+    "Stopped",
     "UnknownName",
     "UserError",
     "WorkspaceError",
@@ -75,6 +79,14 @@ class MissingExtra(UserError):
 
 class WorkspaceError(UserError):
     """A workspace that cannot be used as it is."""
+
+
+class Stopped(InstarError):
+    """A run that left on purpose before it was done; what was finished is saved."""
+
+
+class Busy(WorkspaceError):
+    """Another process has what is needed, for now."""
 
 
 class EpisodeFault(InstarError):

@@ -17,7 +17,7 @@ import contextvars
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -28,19 +28,24 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from instar._gating import gate_adapter, gate_memory, promote
+from instar._lease import leased, wants_gpu
 from instar._lock import exclusive
 from instar._loop import Loop, Output, State
 from instar._methods import require
 from instar._moulting import gate_moult, moult
 from instar._reporting import report
+from instar._runs import begin, close, current_turn, open_turn
 from instar._stages import curate, practise, reflect, start, train
 from instar.answers import last_answers
 from instar.compose import Workspace
 from instar.errors import WorkspaceError
 from instar.failpoints import reach
+from instar.limits import Limits
 from instar.progress import Progress
 
-__all__ = ["evolve", "summary"]
+__all__ = ["TURN", "evolve", "evolve_until", "summary"]
+
+_CHECKPOINTS = "evolve.checkpoints"
 
 Stage: TypeAlias = Callable[[Loop, str, State], Coroutine[Any, Any, Output]]
 _Graph: TypeAlias = CompiledStateGraph[State, None, State, State]
@@ -81,6 +86,7 @@ def _node(loop: Loop, name: str, stage: Stage) -> _Node:
             loop.progress.skip(key)
             found: State = kept["state"]
             return found
+        loop.may_go_on()
         began = time.monotonic()
         # In a context of its own: a graph that runs inside a node would inherit our checkpoints.
         work = asyncio.create_task(stage(loop, key, state), context=contextvars.Context())
@@ -116,35 +122,92 @@ def _another_turn(state: State) -> str:
     return "start" if state["turn"] <= state["last"] else "report"
 
 
-async def evolve(workspace: Workspace, generations: int, progress: Progress) -> dict[str, Any]:
+async def evolve(
+    workspace: Workspace, generations: int, progress: Progress, practise: bool = True
+) -> dict[str, Any]:
     """Go on with the run that was interrupted, or begin one of so many generations.
+
+    Args:
+        practise: Whether a new run practises, or learns from what was recorded alone.
 
     Returns:
         What ``instar evolve --json`` prints.
 
     Raises:
-        WorkspaceError: The workspace belongs to another world or model, or is in use.
+        WorkspaceError: The workspace belongs to another world or model.
+        Busy: Another process has the workspace, or the GPU.
+        Stopped: A limit was reached; the same call goes on.
     """
     began = time.monotonic()
     with exclusive(workspace.path):
-        _belongs(workspace)
-        require(workspace.config)
-        # All are refused here rather than in the middle of a turn.
-        for model in (workspace.models, workspace.model(workspace.config.memory.model)):
-            model.require()
-        first = _begin(workspace, generations, progress)
-        loop = Loop(workspace, progress)
-        async with _checkpoints(workspace.path / "evolve.checkpoints") as saver:
-            graph = _compile(loop, saver)
-            config: RunnableConfig = {
-                "configurable": {"thread_id": first["run"]},
-                "recursion_limit": 20 * (len(TURN) + generations * len(TURN)),
-            }
-            kept = await graph.aget_state(config)
-            await graph.ainvoke(None if kept.next else first, config)
-        workspace.store.finish_stage(first["run"], {**first, "finished": True})
-        _forget(workspace.path / "evolve.checkpoints")
-    return summary(workspace, first["run"]) | {"seconds": round(time.monotonic() - began, 1)}
+        limits = _ready(workspace)
+        run, new = begin(workspace.store, generations, practise)
+        if not new:
+            progress.say(f"Going on with {run['run']}, up to turn {run['last']}.")
+        await _go(Loop(workspace, progress, limits), run)
+        close(workspace.store, run)
+        _forget(workspace.path / _CHECKPOINTS)
+    return summary(workspace, run["run"]) | {"seconds": round(time.monotonic() - began, 1)}
+
+
+async def evolve_until(
+    workspace: Workspace, stage: str, progress: Progress, practise: bool = False
+) -> dict[str, Any]:
+    """Go on with the open turn up to a stage, or begin a turn; what is done already is not done again.
+
+    Args:
+        stage: One of `TURN`.
+        practise: Whether a new turn practises, or learns from what was recorded alone.
+
+    Returns:
+        Facts of that stage, with ``turn`` and ``generations``.
+
+    Raises:
+        UserError: The open turn has done this stage.
+        WorkspaceError: As `evolve`, and so are the others.
+    """
+    with exclusive(workspace.path):
+        limits, store = _ready(workspace), workspace.store
+        run = open_turn(store, 1, practise, stage)
+        turn = current_turn(store, run)
+        await _go(Loop(workspace, progress, limits), run, f"g{turn}/{stage}")
+        found = {k: v for k, v in (store.stage(f"g{turn}/{stage}") or {}).items() if k != "state"}
+    return {"turn": turn, "stage": stage, **found}
+
+
+def _ready(workspace: Workspace) -> Limits:
+    """See that the workspace can evolve, before anything is begun; its limits begin to count."""
+    _belongs(workspace)
+    require(workspace.config)
+    # All are refused here rather than in the middle of a turn.
+    for model in (workspace.models, workspace.model(workspace.config.memory.model)):
+        model.require()
+    limits = Limits(workspace.config.limits, workspace.path)
+    limits.check()
+    return limits
+
+
+async def _go(loop: Loop, run: State, until: str | None = None) -> None:
+    """Let the graph go on with a run, to its end or until a stage is done."""
+    workspace, limits = loop.workspace, loop.limits
+    assert limits is not None
+    async with _checkpoints(workspace.path / _CHECKPOINTS) as saver:
+        graph = _compile(loop, saver)
+        turns = run["last"] - run["turn"] + 1
+        config: RunnableConfig = {
+            "configurable": {"thread_id": run["run"]},
+            "recursion_limit": 20 * len(TURN) * (1 + turns),
+        }
+        stops = [until.partition("/")[2]] if until else None
+        with limits.until_asked():
+            async with _gpu(workspace, limits):
+                while True:
+                    kept = await graph.aget_state(config)
+                    begun = None if kept.next else run
+                    await graph.ainvoke(begun, config, interrupt_after=stops)
+                    # Without its checkpoints the graph goes through earlier turns again.
+                    if until is None or loop.store.stage(until) is not None:
+                        return
 
 
 def _belongs(workspace: Workspace) -> None:
@@ -161,17 +224,12 @@ def _belongs(workspace: Workspace) -> None:
         )
 
 
-def _begin(workspace: Workspace, generations: int, progress: Progress) -> State:
-    """The run that is not finished, else a new one, recorded."""
-    runs = {k: v for k, v in workspace.store.stages("run").items() if "/" not in k}
-    for value in runs.values():
-        if not value["finished"]:
-            progress.say(f"Going on with {value['run']}, up to turn {value['last']}.")
-            return State(run=value["run"], turn=value["turn"], last=value["last"])
-    turn = max((v["last"] for v in runs.values()), default=0) + 1
-    first = State(run=f"run{len(runs) + 1}", turn=turn, last=turn + generations - 1)
-    workspace.store.finish_stage(first["run"], {**first, "finished": False})
-    return first
+def _gpu(workspace: Workspace, limits: Limits) -> AbstractAsyncContextManager[None]:
+    """The lease of the GPU, where the model and its training are here and would use it."""
+    here = workspace.models.folder is not None
+    if not here or not wants_gpu(workspace.config.model.device):
+        return contextlib.nullcontext()
+    return leased(workspace.config.limits.wait, limits.check, str(workspace.path))
 
 
 @asynccontextmanager

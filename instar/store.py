@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from instar import _tables
@@ -22,7 +22,7 @@ from instar._ledger import body_of
 from instar._memory_store import Memories
 from instar.errors import WorkspaceError
 from instar.failpoints import reach
-from instar.types import Task, Trajectory
+from instar.types import Score, Task, Trajectory
 
 __all__ = ["Store"]
 
@@ -115,6 +115,19 @@ class Store(Memories):
             statement = insert(_tables.trajectories).values(values)
             connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
             reach("store.trajectory")
+
+    def score_trajectory(self, id: str, score: Score) -> None:
+        """Set how a recorded trajectory went.
+
+        Raises:
+            UnknownName: There is none of that id.
+        """
+        table = _tables.trajectories
+        with self.database.write() as connection:
+            body = body_of(connection, table, "trajectory", id)
+            changed = parse(Trajectory, body).model_copy(update={"score": score})
+            values = {"body": changed.model_dump_json()}
+            connection.execute(update(table).where(table.c.id == id).values(values))
 
     def trajectory(self, id: str) -> Trajectory:
         """One trajectory.

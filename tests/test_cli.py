@@ -5,10 +5,20 @@ import subprocess
 import sys
 
 import pytest
+from episodes import task, trajectory
 
 from instar import cli
+from instar._lock import exclusive
 from instar.store import Store
-from instar.types import Generation, GenerationStatus, MemoryItem, MemoryKind, MemoryOp, OpKind
+from instar.types import (
+    Generation,
+    GenerationStatus,
+    MemoryItem,
+    MemoryKind,
+    MemoryOp,
+    OpKind,
+    Status,
+)
 
 
 @pytest.fixture
@@ -255,3 +265,77 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip().endswith("[]"), done.stdout[-300:] + done.stderr
     assert "evolve" in done.stdout
+
+
+def test_status_is_a_check_for_monitors(instar, filled, tmp_path):
+    code, out, err = instar("status", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["active"] == "g1-bbbbbb" and found["age"] is None and not err
+    code, out, err = instar("status", "--max-age", "2d")
+    assert code == 5 and "g1-bbbbbb" in out and "was ever finished" in one_line(err)
+    with Store.open(tmp_path / "ws" / "instar.db") as store:
+        store.finish_stage("run1", {"run": "run1", "turn": 1, "last": 1, "finished": True})
+    assert instar("status", "--max-age", "2d")[0] == 0
+    code, _, err = instar("status", "--max-age", "soon")
+    assert code == 2 and "36h" in one_line(err)
+
+
+def test_a_busy_workspace_and_a_stop_file_have_exit_codes_of_their_own(instar, tmp_path):
+    instar("init")
+    with exclusive(tmp_path / "ws"):
+        code, out, err = instar("evolve", "--once", "--practise")
+        assert code == 4 and not out and "is in use by process" in one_line(err)
+    (tmp_path / "ws" / "STOP").touch()
+    code, out, err = instar("evolve")
+    assert code == 3 and not out and "remove it to go on" in one_line(err)
+
+
+def test_a_turn_with_nothing_new_says_so_and_a_failed_one_is_told(instar, tmp_path):
+    told = tmp_path / "told"
+    hook = f'once.on_failure=echo "$INSTAR_ERROR" > {told}'
+    code, out, _ = instar("evolve", "--once", "-o", hook)
+    assert code == 0 and one_line(out).startswith("Nothing new") and not told.exists()
+    code, _, err = instar("evolve", "--once", "--practise", "-o", hook, "--model", "openai/x")
+    assert code in (1, 2) and one_line(err) in told.read_text() + "\n"
+    code, _, err = instar(
+        "evolve", "--once", "--practise", "-o", "once.on_failure=exit 7", "--model", "openai/x"
+    )
+    assert "exit code 7" in err
+    assert instar("evolve", "--practise")[0] == 2
+    assert instar("evolve", "--once", "--generations", "2")[0] == 2
+
+
+def test_schedule_prints_one_of_two_and_writes_units(instar, tmp_path):
+    code, out, _ = instar("schedule", "--cron", "--at", "2:05", "--practise")
+    assert code == 0 and "evolve --once --practise --workspace" in out.splitlines()[0]
+    code, out, _ = instar("schedule", "--systemd", "--out", str(tmp_path / "units"))
+    assert code == 0 and {p.suffix for p in (tmp_path / "units").iterdir()} == {
+        ".service",
+        ".timer",
+    }
+    code, _, err = instar("schedule")
+    assert code == 2 and "--cron" in one_line(err)
+
+
+def test_sessions_are_listed_and_judged_by_id(instar, tmp_path):
+    instar("init")
+    with Store.open(tmp_path / "ws" / "instar.db") as store:
+        for name in ("aa1", "ab2"):
+            found = trajectory(task(name), Status.UNKNOWN, id=name, purpose="live")
+            store.save_trajectory(found, stage="live")
+    code, out, _ = instar("score")
+    assert code == 0 and "aa1" in out and "refund order ab2" in out
+    code, _, err = instar("score", "a", "pass")
+    assert code == 2 and "could be" in one_line(err)
+    assert instar("score", "aa", "well")[0] == 2
+    assert instar("score", "aa", "pass")[0] == 0
+    code, _, err = instar("score", "aa1", "fail")
+    assert code == 2 and "ab2" in one_line(err)
+    assert "aa1" not in instar("score")[1]
+
+
+def test_a_single_stage_wants_a_turn_that_is_open(instar):
+    instar("init")
+    for command in ("moult", "gate"):
+        code, _, err = instar(command)
+        assert code == 2 and "Begin one: instar reflect" in one_line(err)

@@ -1,0 +1,143 @@
+"""``instar status``, ``schedule`` and ``score``: what an unattended workspace is asked and told."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from instar._cli_common import AsJson, Folder, Options, by_prefix, emit, facts, load, table
+
+__all__ = ["register"]
+
+_OVERDUE = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("status")(status)
+    app.command("schedule")(schedule)
+    app.command("score")(score)
+
+
+def status(
+    max_age: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Exit with 5 if the last success is older, as 36h or 2d."),
+    ] = None,
+    as_json: AsJson = False,
+    workspace: Folder = None,
+) -> None:
+    """Where the workspace stands: active generation, open run, last success, disk."""
+    from instar.standing import age, standing, too_old
+
+    most = age(max_age) if max_age else None
+    found = standing(load(workspace, None, None).workspace)
+    emit(as_json, found, facts(_told(found)))
+    overdue = too_old(found, most) if most is not None else ""
+    if overdue:
+        typer.echo(overdue, err=True)
+        raise typer.Exit(_OVERDUE)
+
+
+def _told(found: dict[str, Any]) -> dict[str, Any]:
+    last = found["last"]
+    when = datetime.datetime.fromtimestamp(last).strftime("%Y-%m-%d %H:%M") if last else "never"
+    run = found["open"]
+    place = f"{run['run']}, turn {run['turn']}, after {run['did']}" if run else "none"
+    size, free = found["bytes"] / 2**20, found["free"] / 2**30
+    return {
+        "workspace": found["workspace"],
+        "active": found["active"] or "none yet",
+        "turns": f"{found['turns']}, {found['promoted']} promoted something",
+        "open run": place,
+        "last success": when,
+        "recorded": f"{found['recorded']} successes not learnt from",
+        "disk": f"{size:.1f} MiB used, {free:.1f} GiB free",
+        "stopped by": "a file STOP: no run begins until it is removed" if found["stop"] else "",
+    }
+
+
+def schedule(
+    cron: Annotated[bool, typer.Option("--cron", help="Lines for crontab -e.")] = False,
+    systemd: Annotated[bool, typer.Option("--systemd", help="A service and a timer.")] = False,
+    at: Annotated[str, typer.Option(metavar="HH:MM", help="When, each day.")] = "02:30",
+    practise: Annotated[
+        bool, typer.Option("--practise", help="Practise, instead of waiting for recorded sessions.")
+    ] = False,
+    max_age: Annotated[
+        str, typer.Option(metavar="AGE", help="After how long without success cron says so.")
+    ] = "2d",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the units there too.")
+    ] = None,
+    as_json: AsJson = False,
+    workspace: Folder = None,
+    option: Options = None,
+) -> None:
+    """Print what makes this machine run `instar evolve --once` each day."""
+    from instar import scheduling
+    from instar.errors import UserError
+    from instar.standing import age
+
+    if cron == systemd or (cron and out):
+        raise UserError("Say which: --cron, or --systemd [--out DIR].")
+    age(max_age)
+    folder = load(workspace, None, option).workspace.resolve()
+    more = ["--practise"] if practise else []
+    settings = [word for one in option or [] for word in ("-o", one)]
+    once = [*scheduling.program(), "evolve", "--once", *more, "--workspace", str(folder), *settings]
+    if cron:
+        lines = scheduling.cron(at, folder, once, max_age)
+        emit(as_json, {"crontab": lines}, lines)
+        return
+    units = scheduling.systemd(at, folder, once)
+    emit(as_json, {"units": units}, _units(units, out))
+
+
+def _units(units: dict[str, str], out: Path | None) -> str:
+    place = out or Path("~/.config/systemd/user")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in units.items():
+            (out / name).write_text(text, encoding="utf-8")
+    blocks = [f"# {place / name}\n{text}" for name, text in units.items()]
+    timer = next(name for name in units if name.endswith(".timer"))
+    blocks.append(
+        f"# Then: systemctl --user daemon-reload && systemctl --user enable --now {timer}"
+    )
+    return "\n".join(blocks)
+
+
+def score(
+    id: Annotated[
+        str | None, typer.Argument(help="Of a session; without one they are listed.")
+    ] = None,
+    verdict: Annotated[str | None, typer.Argument(help="pass or fail.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept with it.")] = "a person said so",
+    as_json: AsJson = False,
+    workspace: Folder = None,
+) -> None:
+    """Say how a session of `instar run` went, so that `instar evolve --once` can learn from it."""
+    from instar import recorded
+    from instar.errors import UnknownName, UserError
+    from instar.store import Store
+
+    config = load(workspace, None, None)
+    with Store.open(config.workspace / "instar.db", create=False) as store:
+        waiting = {t.id: t for t in recorded.unscored(store)}
+        if id is None:
+            rows = [[t.id, t.task.instruction] for t in waiting.values()]
+            listed = [{"id": name, "instruction": what} for name, what in rows]
+            emit(as_json, {"sessions": listed}, table(["session", "instruction"], rows))
+            return
+        if verdict not in ("pass", "fail"):
+            raise UserError(f"Say how it went: instar score {id} pass, or fail.")
+        name = by_prefix(id, waiting)
+        if name not in waiting:
+            known = list(waiting)[:20]
+            raise UnknownName("session without a score", id, known, "See: instar score")
+        recorded.judge(store, waiting[name], verdict == "pass", reason)
+    emit(as_json, {"session": name, "score": verdict}, f"{name}: {verdict}.")

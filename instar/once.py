@@ -1,0 +1,40 @@
+"""One turn by a clock: what was recorded since the last one is learnt from, or there is nothing to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from instar._runs import unfinished
+from instar.compose import Workspace
+from instar.evolve import evolve
+from instar.progress import Progress
+from instar.recorded import unread
+from instar.standing import NOTHING_NEW
+from instar.types import Status
+
+__all__ = ["once"]
+
+
+async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict[str, Any]:
+    """Go on with a run that broke off, else turn once, if there is something to turn on.
+
+    Args:
+        practise: Whether to practise; otherwise only what was recorded is learnt from.
+
+    Returns:
+        As `evolve`, or ``{"nothing": sentence}``.
+
+    Raises:
+        Busy: Another process is at work.
+        Stopped: A limit was reached; the same call goes on.
+    """
+    if not practise and not unfinished(workspace.store):
+        found = [t for t in unread(workspace.store) if t.score.status is Status.PASS]
+        wanted = workspace.config.once.successes
+        if len(found) < wanted:
+            workspace.store.finish_stage(NOTHING_NEW, {"found": len(found)})
+            return {
+                "nothing": f"Nothing new: {len(found)} recorded successes that were not learnt from, "
+                f"once.successes wants {wanted}. To practise: instar evolve --once --practise"
+            }
+    return await evolve(workspace, 1, progress, practise=practise)

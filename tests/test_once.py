@@ -1,0 +1,183 @@
+"""Turns by a clock: what was recorded is learnt from once, limits are kept, stages one at a time."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_evolve import config
+
+from instar._runs import unfinished
+from instar.compose import Serving, Workspace
+from instar.errors import Stopped, UserError
+from instar.evolve import TURN, evolve, evolve_until
+from instar.limits import STOP
+from instar.once import once
+from instar.progress import Progress
+from instar.recorded import judge, unread, unscored
+from instar.scheduling import cron, systemd
+from instar.standing import age, standing, too_old
+from instar.store import Store
+from instar.types import Score, Split, Status
+
+TINY = ["practise.tasks=8", "gate.tasks=8", "report.tasks=4"]
+QUIET = Progress(quiet=True)
+
+
+def opened(folder: Path, *more: str) -> Workspace:
+    return Workspace.open(config(folder, *TINY, *more))
+
+
+async def record(workspace: Workspace, n: int, judged: bool = True) -> list[str]:
+    """Sessions on the house's own practise tasks; unless they are judged nobody said how they went."""
+    solve = workspace.solver(Serving(generation="none"), workspace.home, "live", sampled=False)
+    names = []
+    for task in workspace.home.tasks(Split.PRACTISE, n, 7):
+        found = await solve(task, 7)
+        if not judged:
+            found = found.model_copy(update={"score": Score(status=Status.UNKNOWN)})
+        workspace.store.save_trajectory(found, stage="live")
+        names.append(found.id)
+    return names
+
+
+async def test_nothing_new_is_no_failure_and_counts_as_a_sign_of_life(tmp_path):
+    async with opened(tmp_path) as workspace:
+        found = await once(workspace, False, QUIET)
+        assert found["nothing"].startswith("Nothing new: 0 recorded successes")
+        assert not workspace.store.generations()
+    assert standing(tmp_path)["age"] is not None
+
+
+async def test_recorded_sessions_are_learnt_from_once(tmp_path):
+    async with opened(tmp_path) as workspace:
+        names = await record(workspace, 60)
+        passed = [t for t in unread(workspace.store) if t.score.status is Status.PASS]
+        assert 2 <= len(passed) < len(names)
+        assert standing(tmp_path)["recorded"] == len(passed)
+        found = await once(workspace, False, QUIET)
+        assert "nothing" not in found
+        facts = workspace.store.stage("g1/reflect_1")
+        assert sorted(facts["recorded"]) == sorted(names) and facts["changes"] > 0
+        assert not workspace.store.trajectories(purpose="practise")
+        assert not unread(workspace.store)
+        assert (await once(workspace, False, QUIET))["nothing"]
+        assert (await once(workspace, True, QUIET))["run"] == "run2"
+        assert workspace.store.trajectories(purpose="practise")
+
+
+async def test_too_few_successes_wait_for_more(tmp_path):
+    async with opened(tmp_path, "once.successes=100") as workspace:
+        await record(workspace, 4)
+        found = await once(workspace, False, QUIET)
+        assert "once.successes wants 100" in found["nothing"] and unread(workspace.store)
+
+
+async def test_a_person_says_how_a_session_went(tmp_path):
+    async with opened(tmp_path) as workspace:
+        names = await record(workspace, 3, judged=False)
+        assert not unread(workspace.store)
+        waiting = {t.id: t for t in unscored(workspace.store)}
+        assert set(waiting) == set(names)
+        judge(workspace.store, waiting[names[0]], True, "it was done")
+        judge(workspace.store, waiting[names[1]], False, "it was not")
+        assert [t.id for t in unscored(workspace.store)] == names[2:]
+        found = {t.id: t.score for t in unread(workspace.store)}
+        assert {found[n].status for n in names[:2]} == {Status.PASS, Status.FAIL}
+        assert found[names[0]].source == "user" and found[names[0]].evidence == "it was done"
+
+
+async def test_a_run_that_reached_its_limit_goes_on_where_it_was(tmp_path):
+    async with opened(tmp_path, "limits.tokens=2000") as workspace:
+        with pytest.raises(Stopped, match=r"limits\.tokens is 2,000"):
+            await evolve(workspace, 1, QUIET)
+        begun = len(workspace.store.trajectories())
+        assert begun and unfinished(workspace.store)
+    async with opened(tmp_path) as workspace:
+        found = await once(workspace, False, QUIET)
+        assert found["run"] == "run1" and not unfinished(workspace.store)
+        ids = [t.id for t in workspace.store.trajectories()]
+        assert len(ids) == len(set(ids)) > begun
+        practised = workspace.store.trajectories(stage="g1/practise_1")
+        assert len({(t.task.id, t.seed) for t in practised}) == len(practised)
+
+
+async def test_a_stop_file_lets_no_run_begin(tmp_path):
+    async with opened(tmp_path) as workspace:
+        (tmp_path / STOP).touch()
+        with pytest.raises(Stopped, match="remove it"):
+            await evolve(workspace, 1, QUIET)
+        assert not workspace.store.generations() and standing(tmp_path)["stop"]
+
+
+async def test_single_stages_go_on_from_one_another_and_end_as_a_whole_turn_does(tmp_path):
+    async with opened(tmp_path / "whole") as workspace:
+        whole = await evolve(workspace, 1, QUIET)
+    async with opened(tmp_path / "parts") as workspace:
+        reflected = await evolve_until(workspace, "reflect_2", QUIET, practise=True)
+        assert reflected["turn"] == 1 and "changes" in reflected
+        assert workspace.store.stage("g1/curate") is None
+        with pytest.raises(UserError, match="Turn 1 has done reflect_2 already"):
+            await evolve_until(workspace, "reflect_2", QUIET)
+        (tmp_path / "parts" / "evolve.checkpoints").unlink()
+        trained = await evolve_until(workspace, "train", QUIET)
+        assert trained["reason"] and workspace.store.stage("g1/gate_memory") is None
+        decided = await evolve_until(workspace, "promote", QUIET)
+        assert decided["active"] == whole["active"]
+        stages = [k for k in workspace.store.stages("g1/") if k.count("/") == 1]
+        assert stages == [f"g1/{name}" for name in TURN]
+        assert (await evolve_until(workspace, "reflect_2", QUIET, practise=True))["turn"] == 2
+
+
+def test_a_workspace_that_never_ran_is_overdue_and_one_that_did_is_not(tmp_path):
+    Store.open(tmp_path / "instar.db").close()
+    found = standing(tmp_path)
+    assert found["active"] is None and "was ever finished" in too_old(found, 60)
+    with Store.open(tmp_path / "instar.db", clock=lambda: 1000.0) as store:
+        store.finish_stage("run1", {"run": "run1", "turn": 1, "last": 1, "finished": False})
+    assert standing(tmp_path)["age"] is None
+    with Store.open(tmp_path / "instar.db", clock=lambda: 2000.0) as store:
+        store.finish_stage("run1", {"run": "run1", "turn": 1, "last": 1, "finished": True})
+    found = standing(tmp_path, now=lambda: 2000.0 + 3 * 86400)
+    assert found["age"] == 3 * 86400 and not too_old(found, age("4d"))
+    assert "72.0 hours ago" in too_old(found, age("2d"))
+
+
+def test_an_age_has_a_unit():
+    assert [age(t) for t in ("90m", "36h", "2d", "1.5w")] == [5400, 129600, 172800, 907200]
+    for wrong in ("2", "d", "two days", "-1d", ""):
+        with pytest.raises(UserError, match="36h"):
+            age(wrong)
+
+
+def test_lines_for_cron_run_as_they_stand(tmp_path, monkeypatch):
+    folder = tmp_path / "50% of my work"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-c", "import sys; print(sys.argv[1:])", "evolve", "--once"]
+    turn, check = cron("02:05", folder, [*command, str(folder)], "2d").splitlines()
+    assert turn.startswith("5 2 * * * ") and check.startswith("5 8 * * * ")
+    # What cron does with a line: a percent sign that is not escaped ends the command.
+    shell = turn.split(" ", 5)[5].replace(r"\%", "%")
+    assert turn.count("%") == turn.count(r"\%") > 0
+    subprocess.run(["/bin/sh", "-c", shell], check=True)
+    said = (folder / "cron.log").read_text()
+    assert "evolve" in said and "50% of my work" in said
+    assert "status --max-age 2d" in check
+
+
+def test_units_for_systemd_quote_what_systemd_reads_otherwise(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "my $HOME 5%"
+    units = systemd("23:00", folder, ["instar", "evolve", "--workspace", str(folder)])
+    service, timer = units["instar-my-HOME-5.service"], units["instar-my-HOME-5.timer"]
+    assert "OnCalendar=*-*-* 23:00:00" in timer and "Persistent=true" in timer
+    line = next(x for x in service.splitlines() if x.startswith("ExecStart="))
+    plain = line.partition("=")[2].replace("%%", "%").replace("$$", "$")
+    assert shlex.split(plain) == ["instar", "evolve", "--workspace", str(folder)]
+    assert "$$HOME 5%%" in line and "SuccessExitStatus=3 4" in service
+    with pytest.raises(UserError, match="02:30"):
+        systemd("25:00", folder, [])
