@@ -2,7 +2,7 @@
 
 A block of queries meets only the keys up to its own end. The largest score is not subtracted before
 the exponential: queries and keys are normed, so that scores stay small, and they are cut off where
-single precision would overflow. Numerators are kept in bfloat16 for the backward pass. For training
+single precision would overflow. Numerators are kept in bfloat16 for the backward pass, where the device multiplies in it. For training
 only: no cache, no dropout, as many key heads as query heads. Without a mask it is causal attention
 as usual, which is what an exam asks for.
 """
@@ -10,6 +10,8 @@ as usual, which is what an exam asks for.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from finetune.train._model import fast_type
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,13 +29,18 @@ def attention_in_blocks() -> str:
     from transformers import AttentionInterface
 
     blocks, plain = _blocks(), torch.nn.functional.scaled_dot_product_attention
+    # Asked here: a question to the machine would end the graph of a compiled model.
+    kinds = {"cpu": fast_type("cpu")}
+    if torch.cuda.is_available():
+        kinds["cuda"] = fast_type("cuda")
 
     def attend(
         module: Any, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, **rest: Any
     ) -> tuple[Tensor, None]:
         if seen is None:
             return plain(query, key, value, is_causal=True).transpose(1, 2), None
-        parts = (query.bfloat16(), key.bfloat16(), value.bfloat16())
+        kind = kinds[query.device.type]
+        parts = (query.to(kind), key.to(kind), value.to(kind))
         out: Tensor = blocks.apply(*parts, seen, rest["scaling"])
         return out.transpose(1, 2), None
 
@@ -42,7 +49,7 @@ def attention_in_blocks() -> str:
 
 
 def _blocks() -> Any:
-    """Softmax attention over (rows, heads, length, size) in bfloat16, as a differentiable function."""
+    """Softmax attention over (rows, heads, length, size), as a differentiable function."""
     import torch
 
     class Blocks(torch.autograd.Function):
@@ -54,10 +61,10 @@ def _blocks() -> Any:
             for begin, end in _spans(query.shape[2]):
                 scores = query[:, :, begin:end] @ key[:, :, :end].mT
                 raised = (scores.float() * scale).clamp(max=_HIGHEST).exp()
-                weights = torch.where(seen[:, None, begin:end, :end], raised, 0.0).bfloat16()
+                weights = torch.where(seen[:, None, begin:end, :end], raised, 0.0).to(value.dtype)
                 numerators.append(weights)
                 totals.append(weights.float().sum(-1, keepdim=True))
-                outs.append(((weights @ value[:, :, :end]) / totals[-1]).bfloat16())
+                outs.append(((weights @ value[:, :, :end]) / totals[-1]).to(value.dtype))
             out = torch.cat(outs, 2)
             ctx.scale = scale
             ctx.save_for_backward(query, key, value, out, torch.cat(totals, 2), *numerators)
@@ -68,12 +75,12 @@ def _blocks() -> Any:
             query, key, value, out, totals, *numerators = ctx.saved_tensors
             shared = gradients[0] / totals
             inner = (shared * out).sum(-1, keepdim=True)
-            shared = shared.bfloat16()
+            shared = shared.to(value.dtype)
             to_query, to_key, to_value = [], [], []
             for (begin, end), weights in zip(_spans(query.shape[2]), numerators, strict=True):
                 part = shared[:, :, begin:end]
                 slope = part @ value[:, :, :end].mT
-                slope = (weights * (slope.float() - inner[:, :, begin:end]) * ctx.scale).bfloat16()
+                slope = (weights * (slope.float() - inner[:, :, begin:end]) * ctx.scale).to(value.dtype)
                 to_query.append(slope @ key[:, :, :end])
                 to_key.append(slope.mT @ query[:, :, begin:end])
                 to_value.append(weights.mT @ part)
@@ -94,5 +101,5 @@ def _sum(parts: list[Tensor]) -> Tensor:
     pieces = []
     for begin, end in _spans(parts[-1].shape[2]):
         met = [part[:, :, begin:end].float() for part in parts if part.shape[2] >= end]
-        pieces.append(sum(met[1:], met[0]).bfloat16())
+        pieces.append(sum(met[1:], met[0]).to(parts[0].dtype))
     return torch.cat(pieces, 2)

@@ -14,7 +14,7 @@ from finetune.pocket.muon import Muon
 from finetune.pocket.rows import Mixture
 from finetune.pocket.start import build_model
 from finetune.pocket.tokenizer import build_tokenizer
-from finetune.train._model import placement
+from finetune.train._model import autocast, placement
 
 __all__ = ["DEVICES", "INGREDIENTS", "Recipe", "Run", "kept_recipe"]
 
@@ -72,7 +72,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.tokenizer = build_tokenizer()
-        self.device, _ = placement(recipe.device, "bf16")
+        self.device, self.precision = placement(recipe.device, "auto")
         self.model = _model(recipe, len(self.tokenizer)).to(self.device)
         self.model.train()
         shift_convolutions(self.model)
@@ -130,7 +130,7 @@ class Run:
     def _loss(self, batch: Batch) -> Any:
         import torch
 
-        with torch.autocast(self.device, dtype=torch.bfloat16):
+        with autocast(self.model, self.precision):
             hidden = self.forward(batch.inputs, batch.seen, batch.positions)
             logits = self.model.lm_head(hidden[batch.counts])
         return torch.nn.functional.cross_entropy(logits.float(), batch.targets[batch.counts])

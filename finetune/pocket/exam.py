@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from finetune.pocket.rows import Mixture, draw_row
+from finetune.train._model import autocast, placement
 
 __all__ = ["SKILLS", "exam_questions", "grade"]
 
@@ -75,7 +76,7 @@ def _exact(model: Any, part: list[tuple[list[int], list[int], str]]) -> list[boo
     for i, (prompt, answer, _) in enumerate(part):
         inputs[i, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
     device = model.device
-    with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16):
+    with torch.no_grad(), autocast(model, placement(device.type, "auto")[1]):
         best = model(input_ids=inputs.to(device)).logits.argmax(-1).cpu()
     return [
         best[i, len(prompt) - 1 : len(prompt) + len(answer) - 1].tolist() == answer

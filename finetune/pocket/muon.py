@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from finetune.train._model import fast_type
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -24,7 +26,7 @@ def _orthogonalise(gradient: Tensor, steps: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrix, roughly; ``gradient`` is (matrices, rows, columns)."""
     import torch
 
-    x = gradient.bfloat16()
+    x = gradient.to(fast_type(gradient.device.type))
     flip = x.size(-2) > x.size(-1)
     if flip:
         x = x.mT
