@@ -49,7 +49,7 @@ def require(config: Config) -> None:
         UnknownName: There is no such method.
     """
     asked = [("curriculum.select", config.curriculum.select)]
-    asked += [("curriculum.propose", config.curriculum.propose)]
+    asked += [("curriculum.propose", name) for name in config.curriculum.propose]
     asked += [("memory.distill", name) for name in config.memory.distill]
     asked += [("memory.forget", name) for name in config.memory.forget]
     asked += [("finetune.curate", config.train.curator), ("finetune.train", config.train.trainer)]

@@ -72,7 +72,7 @@ async def practise(loop: Loop, key: str, state: State) -> Output:
         return Output({}, {"tasks": 0, "proposed": 0, "refused": 0, "clean": 0, "home": 0})
     first = key.endswith("_1")
     serving = Serving.of(loop.store.generation(state["active" if first else "memory"]))
-    plan = choose(loop, key, state)
+    plan = await choose(loop, key, state, serving)
     attempts = range(loop.config.practise.attempts)
     home, foreign = (
         [Job(t, draw(loop.config, key, t.id, a)) for t in tasks for a in attempts]

@@ -21,7 +21,7 @@ from instar.contracts import ChatModel
 from instar.errors import ModelFault
 from instar.types import Message, Record, Sampling
 
-__all__ = ["Answers", "Asking", "Counting", "Refused", "Request", "fenced_list"]
+__all__ = ["Answers", "Asking", "Counting", "Refused", "Request", "fenced", "fenced_list"]
 
 T = TypeVar("T")
 
@@ -151,11 +151,11 @@ class Answers:
         return found
 
 
-def fenced_list(text: str) -> list[dict[str, str]]:
+def fenced(text: str) -> list[dict[str, Any]]:
     """The objects of the one fenced JSON list with which an answer ends; thoughts may precede it.
 
     Raises:
-        Refused: There is no such list, or its objects hold something other than text.
+        Refused: There is no such list.
     """
     blocks = list(_FENCE.finditer(text.strip()))
     if len(blocks) != 1 or blocks[0].end() != len(text.strip()):
@@ -166,6 +166,16 @@ def fenced_list(text: str) -> list[dict[str, str]]:
         raise Refused("not JSON", str(error)) from error
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise Refused("not a list of objects", text[-200:])
+    return found
+
+
+def fenced_list(text: str) -> list[dict[str, str]]:
+    """As `fenced`, of objects that hold text alone.
+
+    Raises:
+        Refused: There is no such list, or its objects hold something other than text.
+    """
+    found = fenced(text)
     if not all(isinstance(value, str) for entry in found for value in entry.values()):
         raise Refused("a value is not text", text[-200:])
     return found

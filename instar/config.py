@@ -98,10 +98,10 @@ class Memory(Section):
 
 
 class Curriculum(Section):
-    """What is practised: the selector, the proposer, and how many drafts it is asked for."""
+    """What is practised: the selector, the proposers, and how many drafts they are asked for."""
 
     select: str = "sec"
-    propose: str = "neighbours"
+    propose: tuple[str, ...] = ("neighbours",)
     proposals: Annotated[int, Field(ge=0)] = 16
 
 

@@ -18,6 +18,7 @@ from instar.types import (
     Step,
     StopReason,
     Task,
+    TaskDraft,
     ToolCall,
     ToolSpec,
     Trajectory,
@@ -110,6 +111,13 @@ UNJUDGED = [
 JUDGED = [clean(task(number), ScoreSource.JUDGE) for number in (30, 31)]
 
 
+def join(first: Task, second: Task) -> TaskDraft:
+    """Both tasks in one, as a world would say it."""
+    if first.id == second.id:
+        raise ValueError("a task cannot be joined with itself")
+    return TaskDraft(world=first.world, family="both", params={"parts": [first.id, second.id]})
+
+
 def context(trajectories: Sequence[Trajectory]) -> SimpleNamespace:
     """What a proposer may look at."""
     return SimpleNamespace(
@@ -119,4 +127,6 @@ def context(trajectories: Sequence[Trajectory]) -> SimpleNamespace:
         recent=[t.task for t in trajectories],
         dials={"distractors": [0, 1, 2, 3]},
         content=["ids"],
+        hints={},
+        join=join,
     )

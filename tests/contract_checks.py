@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract_cases import FIRST, HELD_OUT, JUDGED, POOL, SECOND, UNJUDGED, context
+from contract_cases import (
+    FIRST,
+    HELD_OUT,
+    JUDGED,
+    POOL,
+    SECOND,
+    UNJUDGED,
+    context,
+    refused,
+)
 from pydantic import BaseModel, ValidationError
 from stores import generation
 
@@ -17,6 +26,7 @@ from instar.contracts import (
     Curator,
     Distiller,
     ModelDistiller,
+    ModelProposer,
     Proposer,
     Selector,
     Stateful,
@@ -29,6 +39,7 @@ from instar.types import (
     MemoryOp,
     OpKind,
     Score,
+    Split,
     Status,
     TaskDraft,
     Trajectory,
@@ -112,13 +123,20 @@ def check_selector(cls: type[Any]) -> None:
     assert saved(with_unknown) == saved(without), "learns from unknown scores"
 
 
-def check_proposer(cls: type[Any]) -> None:
-    check_made(cls, Proposer)
+async def check_proposer(cls: type[Any]) -> None:
+    asks = hasattr(cls, "propose_with")
+    check_made(cls, ModelProposer if asks else Proposer)
     seen = context(FIRST)
     parents = {t.task.id for t in FIRST}
 
-    def propose(proposer: Proposer, rng: random.Random, n: int) -> list[TaskDraft]:
-        drafts = proposer.propose(seen, n, rng)
+    async def ask(proposer: Any, given: Any, n: int, rng: random.Random) -> Sequence[TaskDraft]:
+        if asks:
+            model = Scripted([cls.example], repeat=True)
+            return list(await proposer.propose_with(model, given, n, rng))
+        return list(proposer.propose(given, n, rng))
+
+    async def propose(proposer: Any, rng: random.Random, n: int) -> Sequence[TaskDraft]:
+        drafts = await ask(proposer, seen, n, rng)
         assert len(drafts) <= n, "more drafts than asked for"
         for draft in drafts:
             assert isinstance(draft, TaskDraft), "not a draft"
@@ -128,15 +146,21 @@ def check_proposer(cls: type[Any]) -> None:
         return drafts
 
     first, rng = cls(), random.Random(3)
-    begun = [propose(first, rng, 4) for _ in range(3)]
+    begun = [await propose(first, rng, 4) for _ in range(3)]
     assert any(begun), "proposes nothing from failures"
     again, same = cls(), random.Random(3)
-    assert [propose(again, same, 4) for _ in range(3)] == begun, "draws from somewhere else"
+    assert [await propose(again, same, 4) for _ in range(3)] == begun, "draws from somewhere else"
     second, other = continued(cls, first), twin(rng)
     for _ in range(3):
-        assert propose(first, rng, 4) == propose(second, other, 4), "goes on with other draws"
-    assert propose(first, rng, 0) == [], "more drafts than asked for"
-    assert first.propose(context([]), 4, rng) == [], "proposes from nothing"
+        assert await propose(first, rng, 4) == await propose(second, other, 4), (
+            "goes on with other draws"
+        )
+    assert await propose(first, rng, 0) == [], "more drafts than asked for"
+    assert await ask(first, context([]), 4, rng) == [], "proposes from nothing"
+    later = [t for t in HELD_OUT if t.task.split is Split.HELD_OUT]
+    with pytest.raises(ValueError, match="practise"):
+        await ask(cls(), context([*later, refused(POOL[0])]), 4, rng)
+        pytest.fail("looks at held-out tasks")
 
 
 def _check_ops(ops: Sequence[MemoryOp]) -> None:

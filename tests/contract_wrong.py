@@ -121,6 +121,8 @@ class RightProposer(Method):
     """Right: the next number after a failure's."""
 
     def propose(self, context, n, rng):
+        if any(t.task.split is not Split.PRACTISE for t in [*context.failures, *context.successes]):
+            raise ValueError("practise tasks only")
         failures = sorted(context.failures, key=lambda t: t.id)
         if not failures:
             return []
@@ -145,6 +147,15 @@ class Fatherless(RightProposer):
 
     def draft(self, task, number, **changes):
         return super().draft(task, number, parents=("held_out-20",))
+
+
+class Curious(RightProposer):
+    """Looks at whatever it is given."""
+
+    def propose(self, context, n, rng):
+        known = [t for t in context.failures if t.task.split is Split.PRACTISE]
+        self.count += 1
+        return [self.draft(rng.choice(known).task, self.count) for _ in range(n)] if known else []
 
 
 class Restarting(RightProposer):

@@ -26,7 +26,7 @@ async def check(kind, cls, folder, base=plain_base):
     if kind == "curriculum.select":
         check_selector(cls)
     elif kind == "curriculum.propose":
-        check_proposer(cls)
+        await check_proposer(cls)
     elif kind == "memory.distill":
         await check_distiller(cls, folder / "bank")
     elif kind == "memory.forget":
@@ -74,6 +74,7 @@ WRONG = [
     ("curriculum.propose", wrong.Overeager, "more drafts"),
     ("curriculum.propose", wrong.Fatherless, "not shown"),
     ("curriculum.propose", wrong.Restarting, "changes by loading"),
+    ("curriculum.propose", wrong.Curious, "looks at held-out"),
     ("memory.distill", wrong.Peeking, "must not"),
     ("memory.distill", wrong.Doubling, "does not fit the bank"),
     ("memory.distill", wrong.Editing, "does not fit the bank"),

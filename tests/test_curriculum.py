@@ -3,16 +3,21 @@ import random
 from statistics import median
 
 import pytest
+from test_distill_model import Heard
 
 from curriculum.checks import Admitted, Refused, check
 from curriculum.propose.base import Context
 from curriculum.propose.base import Contract as ProposerContract
+from curriculum.propose.compose import Compose
+from curriculum.propose.from_failures import FromFailures
 from curriculum.propose.neighbours import Neighbours
+from curriculum.select.band import Band
 from curriculum.select.base import Contract as SelectorContract
-from curriculum.select.base import learnability, solve_rate
+from curriculum.select.base import Hint, Hinting, learnability, solve_rate
 from curriculum.select.sec import Sec
 from curriculum.select.uniform import Uniform
 from instar.errors import ConfigError
+from instar.llm import Scripted
 from instar.types import Prompts, Score, Split, Status, StopReason, Task, TaskDraft, Trajectory
 
 PASS, FAIL, UNKNOWN = (Score(status=s) for s in (Status.PASS, Status.FAIL, Status.UNKNOWN))
@@ -64,7 +69,7 @@ def test_unknown_is_no_rate():
     assert solve_rate([PASS, UNKNOWN]) is None
 
 
-@pytest.mark.parametrize("make", [Sec, Uniform])
+@pytest.mark.parametrize("make", [Band, Sec, Uniform])
 def test_selection_has_no_repetition_and_takes_what_there_is(make):
     selector = make()
     assert isinstance(selector, SelectorContract)
@@ -75,7 +80,7 @@ def test_selection_has_no_repetition_and_takes_what_there_is(make):
     assert chosen == selector.select(pool(), 25, random.Random(1))
 
 
-@pytest.mark.parametrize("make", [Sec, Uniform])
+@pytest.mark.parametrize("make", [Band, Sec, Uniform])
 def test_one_attempt_is_a_configuration_error(make):
     with pytest.raises(ConfigError, match=r"practise\.attempts"):
         make().update({"a1": [PASS]}, {"a1": "a"})
@@ -139,12 +144,65 @@ def test_the_group_that_can_be_learnt_leads_and_the_lead_follows_a_change():
     assert max(n for _, n in results) < 60
 
 
-def test_saved_and_loaded_in_the_middle_it_draws_the_same():
+def rated(rates, config=None, n=8):
+    """A band that has seen one round at exactly these rates."""
+    band = Band(config)
+    scores = {g: [PASS if i < round(p * n) else FAIL for i in range(n)] for g, p in rates.items()}
+    band.update(scores, {g: g for g in rates})
+    return band
+
+
+def test_the_frontier_shares_the_batch_and_the_rest_keeps_its_floor():
+    band = rated({"a": 0.5, "b": 0.0, "c": 1.0, "d": 0.25})
+    assert isinstance(band, Hinting)
+    assert band.hints() == {"b": Hint.SIMPLIFY, "c": Hint.DIVERSIFY}
+    shares = band.probabilities(["a", "b", "c", "d"])
+    assert shares["b"] == shares["c"] == pytest.approx(0.03)
+    assert shares["a"] == shares["d"] == pytest.approx(0.47)
+    assert band.probabilities(["a", "b", "new"])["new"] == pytest.approx(0.485)
+
+
+def test_without_a_frontier_the_nearest_group_leads():
+    shares = rated({"a": 0.0, "c": 0.875}).probabilities(["a", "c"])
+    assert shares == pytest.approx({"a": 0.03, "c": 0.97})
+
+
+def test_what_was_seen_of_earlier_agents_fades_until_nothing_is_known():
+    band = rated({"a": 0.0, "b": 1.0}, n=4)
+    for _ in range(3):
+        band.update({"b": [PASS, FAIL]}, {"b": "b"})
+    assert band.rate("a") is None and band.hints() == {}
+    assert 0.5 < band.rate("b") < 0.8
+    before = band.state_dict()
+    band.update({"a": [UNKNOWN, UNKNOWN]}, {"a": "a"})
+    assert band.state_dict() == before
+
+
+def test_a_window_upside_down_is_refused():
+    with pytest.raises(ValueError, match="above high"):
+        Band.Config(low=0.7, high=0.3)
+
+
+def test_a_group_that_is_no_longer_practised_comes_back_into_question():
+    sec = Sec()
+    for _ in range(8):
+        sec.update({"a1": [PASS, PASS], "b1": [PASS, FAIL]}, {"a1": "a", "b1": "b"})
+    low = sec.value("a")
+    for _ in range(20):
+        sec.update({"b1": [PASS, FAIL]}, {"b1": "b"})
+    assert low < 0.1 and sec.value("a") > 0.85
+    kept = sec.value("a")
+    sec.update({"b1": [UNKNOWN, UNKNOWN]}, {"b1": "b"})
+    assert sec.value("a") == kept
+
+
+@pytest.mark.parametrize("make", [Sec, Band])
+def test_saved_and_loaded_in_the_middle_it_draws_the_same(make):
     rng = random.Random(3)
-    one = Sec()
+    one = make()
     for _ in range(3):
         one.update(*attempts({"a": 0.5, "b": 0.1, "c": 0.9}, rng))
-    two = Sec()
+    two = make()
     two.load_state_dict(json.loads(json.dumps(one.state_dict())))
     for turn in range(4):
         drawn = [s.select(pool(), 9, random.Random(turn)) for s in (one, two)]
@@ -218,6 +276,76 @@ def test_what_was_drafted_or_practised_is_not_drafted_again():
     assert not {json.dumps(d.params) for d in rest[0]} & {json.dumps(d.params) for d in first}
     recent = [task("t9", params=dict(first[0].params))]
     assert first[0].params not in [d.params for d in propose(trajectory(HARD), recent=recent)]
+
+
+def test_hints_say_whose_neighbours_are_easier_and_whose_are_harder():
+    easy = task("t5", "easy", params={"distractors": 1, "large": False, "door": "tools"})
+    context = Context(
+        failures=[trajectory(HARD)],
+        successes=[trajectory(easy, Status.PASS)],
+        dials=DIALS,
+        hints={"a": Hint.SIMPLIFY, "easy": Hint.DIVERSIFY},
+    )
+    drafts = Neighbours().propose(context, 9, random.Random(0))
+    words = [(d.parents[0], d.reason.split(", ")[1].split()[0]) for d in drafts]
+    assert words[:2] == [("t1", "easier")] * 2
+    assert set(words[2:]) == {("t5", "harder")}
+    assert {"distractors": 8, "large": False, "door": "tools"} in [d.params for d in drafts]
+
+
+def join(first, second):
+    if first.params.get("door") != second.params.get("door"):
+        raise ValueError("the parts differ in door")
+    return TaskDraft(world="w", family="both", params={"parts": [first.id, second.id]})
+
+
+def test_solved_tasks_that_fit_are_joined_once_other_groups_first():
+    solved = [
+        task(f"{g}{i}", g, params={"door": d})
+        for g, i, d in [("a", 1, "tools"), ("a", 2, "tools"), ("b", 1, "tools"), ("c", 1, "web")]
+    ]
+    failed = trajectory(task("d1", "d", params={"door": "tools"}))
+    context = Context(
+        failures=[failed], successes=[trajectory(t, Status.PASS) for t in solved], join=join
+    )
+    proposer = Compose()
+    drafts = proposer.propose(context, 2, random.Random(0))
+    pairs = [set(d.parents) for d in drafts]
+    assert {"a1", "b1"} in pairs and {"a2", "b1"} in pairs
+    again = Compose()
+    again.load_state_dict(json.loads(json.dumps(proposer.state_dict())))
+    rest = again.propose(context, 9, random.Random(0))
+    assert [set(d.parents) for d in rest] == [{"a1", "a2"}]
+    assert proposer.propose(Context(successes=context.successes), 9, random.Random(0)) == []
+
+
+async def test_a_model_is_shown_failures_and_what_it_may_turn():
+    proposer = FromFailures()
+    said = 'Easier first.\n```json\n[{"family": "f", "params": {"distractors": 1}}]\n```'
+    model = Heard(said)
+    context = Context(failures=[trajectory(HARD)], dials=DIALS)
+    (found,) = await proposer.propose_with(model, context, 1, random.Random(0))
+    assert (found.family, found.params, found.parents) == ("f", {"distractors": 1}, ("t1",))
+    (asked,) = model.asked
+    assert "do t1" in asked and "- distractors: [1, 4, 8]" in asked
+    assert "417" not in asked
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("no list", "not one fenced list at the end"),
+        ('```json\n[{"params": {}}]\n```', "not tasks of the form"),
+        ('```json\n[{"family": "f", "params": {"ids": ["1"]}}]\n```', "not tasks of the form"),
+        ('```json\n[{"family": "f"}, {"family": "f"}]\n```', "more tasks than asked for"),
+    ],
+)
+async def test_an_answer_of_another_form_is_dropped_and_counted(said, why):
+    proposer = FromFailures()
+    context = Context(failures=[trajectory(HARD)], dials=DIALS)
+    model = Scripted([said], repeat=True)
+    assert await proposer.propose_with(model, context, 1, random.Random(0)) == []
+    assert proposer.state_dict()["answers"]["refused"] == {why: 1}
 
 
 @pytest.mark.parametrize("split", [Split.GATE, Split.HELD_OUT])

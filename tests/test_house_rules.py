@@ -150,6 +150,43 @@ def test_draft_keeps_what_it_is_given_and_draws_the_rest():
     assert task == house().draft(draft)
 
 
+async def test_two_practise_tasks_become_one_that_can_be_done():
+    world = house()
+    tasks = world.tasks(Split.PRACTISE, 30, 5, {"door": "tools"})
+    joined = []
+    for first, second in zip(tasks[::2], tasks[1::2], strict=True):
+        try:
+            draft = world.join(first, second)
+        except ValueError as error:
+            assert "\n" not in str(error)
+            continue
+        task = world.draft(draft.model_copy(update={"parents": (first.id, second.id)}))
+        assert task.split is Split.PRACTISE and task.parents == (first.id, second.id)
+        assert len(task.instruction) > len(first.instruction)
+        assert (await world.oracle(task, 1)).status is Status.PASS
+        joined.append((first, second, task))
+    assert len(joined) >= 5
+    # Who does only the first part has not done the task.
+    first, _, task = joined[0]
+    case = Case(world.house, task, 1)
+    part = case.dials.model_copy(update={"jobs": case.dials.jobs[:1]})
+    half = solution(world.house, part, case.start)
+    assert (await replay(world, task, 1, half)).status is Status.FAIL
+
+
+def test_only_practise_tasks_of_one_house_are_joined():
+    world = house()
+    (first, second) = world.tasks(Split.PRACTISE, 2, 5, {"door": "tools"})
+    (held,) = world.tasks(Split.HELD_OUT, 1, 5, {"door": "tools"})
+    with pytest.raises(ValueError, match="no practise task"):
+        world.join(first, held)
+    with pytest.raises(ValueError, match="only tasks of"):
+        world.join(first, second.model_copy(update={"namespace": "house_rules/99"}))
+    (web,) = world.tasks(Split.PRACTISE, 1, 5, {"door": "web"})
+    with pytest.raises(ValueError, match="differ in door"):
+        world.join(first, web)
+
+
 @pytest.mark.parametrize(
     ("family", "params", "said"),
     [

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from benchmarks.houses.agents import Agent, oracle, recovering, replay, rule_blind
 from benchmarks.houses.alterations import alterations
@@ -20,12 +20,14 @@ from benchmarks.houses.dials import COMPOUND, Dials, split_of
 from benchmarks.houses.door_tools import ToolEpisode
 from benchmarks.houses.house import Shape
 from benchmarks.houses.house import draw as draw_house
+from benchmarks.houses.joining import PARTS, joined
 from benchmarks.houses.levels import levels
 from benchmarks.houses.office import Office
-from benchmarks.houses.tasks import LONG, draw, draw_long, instruction
+from benchmarks.houses.settings import HouseConfig
+from benchmarks.houses.tasks import draw, draw_long, instruction
 from instar.contracts import Episode
 from instar.errors import UserError
-from instar.types import Record, Score, Split, Task, TaskDraft, content_hash
+from instar.types import Score, Split, Task, TaskDraft, content_hash
 
 if TYPE_CHECKING:
     from benchmarks.houses.door_web import WebDoor
@@ -33,68 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["HouseConfig", "HouseWorld"]
 
 _IGNORANT = 0.3
-_VARIANTS: dict[str, dict[str, Any]] = {
-    "": {},
-    "drift": {"drift": 40},
-    "poison": {"poison": 0.5},
-    "transfer": {"unseen": 3},
-    "long": {"long": True},
-    "free": {"free": True},
-}
-
-
-class HouseConfig(Record):
-    """Settings.
-
-    Attributes:
-        house: Number of the house; its rules follow from it.
-        web_share: Share of the tasks that go through the web door.
-        variant: Sets one of the settings below to a usual value; they can also be set, and
-            combined, one by one.
-        free: The same house without any rule.
-        drift: Place in the order of `HouseWorld.tasks` from which the rules are others; 0 never.
-        poison: Share of the tasks that carry false advice.
-        unseen: How many families are held out of practise, and are all there is elsewhere.
-        relative: Number of a house with which this one shares rules.
-        shared: Which share of them.
-        long: Compound tasks of many calls.
-        steps: How many at least, before any that a rule asks for.
-        rules: How many families have a rule; by default all but one.
-        wording: ``rich`` adds paraphrases in other words than those of the tools.
-    """
-
-    house: int = Field(0, ge=0)
-    web_share: float = Field(0.15, ge=0, le=1)
-    variant: Literal["", "drift", "poison", "transfer", "long", "free"] = ""
-    free: bool = False
-    drift: int = Field(0, ge=0)
-    poison: float = Field(0.0, ge=0, le=1)
-    unseen: int = Field(0, ge=0, le=5)
-    relative: int | None = Field(None, ge=0)
-    shared: float = Field(0.5, ge=0, le=1)
-    long: bool = False
-    steps: int = Field(LONG, ge=4, le=60)
-    rules: int | None = Field(None, ge=0)
-    wording: Literal["plain", "rich"] = "plain"
-
-    def settled(self) -> HouseConfig:
-        """The same with the variant spelt out."""
-        usual = {k: v for k, v in _VARIANTS[self.variant].items() if not getattr(self, k)}
-        return self.model_copy(update={**usual, "variant": ""})
-
-    def suffix(self) -> str:
-        """What is added to the namespace: everything that makes other rules or other tasks."""
-        parts = [
-            "free" if self.free else "",
-            f"drift{self.drift}" if self.drift else "",
-            f"poison{self.poison:g}" if self.poison else "",
-            f"unseen{self.unseen}" if self.unseen else "",
-            f"kin{self.relative}x{self.shared:g}" if self.relative is not None else "",
-            f"long{'' if self.steps == LONG else self.steps}" if self.long else "",
-            f"rules{self.rules}" if self.rules is not None else "",
-            "rich" if self.wording == "rich" else "",
-        ]
-        return "".join(f"-{part}" for part in parts if part)
 
 
 class HouseWorld:
@@ -204,14 +144,15 @@ class HouseWorld:
             ValueError: The dials do not fit, or the content belongs to another split.
         """
         families = self._families(Split.PRACTISE)
-        known = (*families, COMPOUND) if self._set.long else families
-        if draft.family not in known:
-            raise ValueError(f"no family {draft.family!r}; there are {', '.join(known)}")
+        if draft.family not in (*families, COMPOUND):
+            raise ValueError(f"no family {draft.family!r}; there are {', '.join(families)}")
+        if draft.family == COMPOUND and (PARTS in draft.params or not self._set.long):
+            parts = draft.params.get(PARTS, [draft.params])
+            dials = joined(self.office, parts, families, plain=not self._set.long)
+            self._check(dials.era, dials.advice)
+            return self._task(dials, origin=draft.proposer, parents=draft.parents)
         params = {k: v for k, v in draft.params.items() if k != "jobs"} | {"family": draft.family}
-        if params.get("era") and not self._set.drift:
-            raise ValueError("era: the rules of this house do not change")
-        if params.get("advice") and not self._set.poison:
-            raise ValueError("advice: nobody gives advice in this house")
+        self._check(params.get("era"), params.get("advice"))
         rng = random.Random(content_hash([self.namespace, params]))
         for _ in range(50):
             door = str(params.get("door", "tools"))
@@ -219,6 +160,25 @@ class HouseWorld:
             if split_of(self.office, dials) == Split.PRACTISE:
                 return self._task(dials, origin=draft.proposer, parents=draft.parents)
         raise ValueError("the content belongs to another split")
+
+    def _check(self, era: object, advice: object) -> None:
+        if era and not self._set.drift:
+            raise ValueError("era: the rules of this house do not change")
+        if advice and not self._set.poison:
+            raise ValueError("advice: nobody gives advice in this house")
+
+    def join(self, first: Task, second: Task) -> TaskDraft:
+        """A draft that asks for the work of two practise tasks in one.
+
+        Raises:
+            ValueError: They do not fit together, or one is not of this house.
+        """
+        if {first.namespace, second.namespace} != {self.namespace}:
+            raise ValueError(f"only tasks of {self.namespace} can be joined here")
+        parts: list[JsonValue] = [first.params, second.params]
+        draft = TaskDraft(world=self.id, family=COMPOUND, params={PARTS: parts})
+        self.draft(draft)
+        return draft
 
     def _task(self, dials: Dials, origin: str = "world", parents: tuple[str, ...] = ()) -> Task:
         params = dials.params(self.office)

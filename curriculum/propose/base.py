@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from instar.contracts import Join
 from instar.contracts import Proposer as Contract
 from instar.types import Split, Task, ToolSpec, Trajectory
 
@@ -25,6 +26,8 @@ class Context:
     recent: Sequence[Task] = ()
     dials: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
     content: Sequence[str] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
+    join: Join | None = None
 
 
 def check_practise(trajectories: Sequence[Trajectory]) -> None:

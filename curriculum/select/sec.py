@@ -3,7 +3,7 @@
 Each group has a value Q, the running mean of ``2 sqrt(p (1 - p))`` over its tasks, and is drawn with
 probability softmax(Q / tau), never less than a floor so that forgetting in a mastered group shows. Q
 starts at 1, so that every group is tried early. The formulas are those of self-evolving curricula for
-reasoning models; rates and floor are our own. Two attempts a task is the least that works at all,
+reasoning models; rates, floor and fading are our own. Two attempts a task is the least that works at all,
 four or more is what the estimate wants. An unknown score says nothing: it is not a rate of one half.
 """
 
@@ -17,7 +17,8 @@ from typing import Any
 
 from pydantic import Field
 
-from curriculum.select.base import by_group, check_attempts, learnability, solve_rate
+from curriculum.select._drawing import batch, floored
+from curriculum.select.base import check_attempts, learnability, solve_rate
 from instar.types import Record, Score, Task
 
 __all__ = ["Sec"]
@@ -34,6 +35,8 @@ class Sec:
             tau: Temperature of the softmax; lower is greedier.
             floor: Least probability of a group, cut to an even share where there are many.
             start: Q of a group that was never tried.
+            fade: Part of the way back to ``start`` that Q goes in a round without the group: what was
+                seen of it was seen of an agent that is no more.
             anchors: Share of the world's own tasks in each batch, so that practice cannot drift
                 into proposals altogether.
         """
@@ -42,6 +45,7 @@ class Sec:
         tau: float = Field(default=0.2, gt=0)
         floor: float = Field(default=0.03, ge=0, le=1)
         start: float = Field(default=1.0, ge=0, le=1)
+        fade: float = Field(default=0.1, ge=0, le=1)
         anchors: float = Field(default=0.5, ge=0, le=1)
 
     def __init__(self, config: Config | None = None) -> None:
@@ -51,39 +55,20 @@ class Sec:
 
     def select(self, pool: Sequence[Task], k: int, rng: random.Random) -> list[Task]:
         """``k`` tasks: a group by its probability, then a task of it evenly."""
-        anchors = [t for t in pool if t.origin == "world"]
-        chosen = self._draw(anchors, math.ceil(self.config.anchors * k), rng)
-        taken = {t.id for t in chosen}
-        chosen += self._draw([t for t in pool if t.id not in taken], k - len(chosen), rng)
-        rng.shuffle(chosen)
-        return chosen
-
-    def _draw(self, pool: Sequence[Task], k: int, rng: random.Random) -> list[Task]:
-        groups = by_group(pool)
-        chosen: list[Task] = []
-        while groups and len(chosen) < k:
-            shares = self.probabilities(list(groups))
-            group = rng.choices(list(shares), weights=list(shares.values()))[0]
-            tasks = groups[group]
-            chosen.append(tasks.pop(rng.randrange(len(tasks))))
-            if not tasks:
-                del groups[group]
-        return chosen
+        return batch(pool, k, rng, self.config.anchors, self.probabilities)
 
     def probabilities(self, groups: Sequence[str]) -> dict[str, float]:
         """Probability of each group among these, floor included."""
         best = max(self.value(g) for g in groups)
         raw = {g: math.exp((self.value(g) - best) / self.config.tau) for g in groups}
-        total = sum(raw.values())
-        floor = min(self.config.floor, 1.0 / len(groups))
-        return {g: floor + (1.0 - floor * len(groups)) * r / total for g, r in raw.items()}
+        return floored(raw, self.config.floor)
 
     def value(self, group: str) -> float:
         """Q of a group."""
         return self._values.get(group, self.config.start)
 
     def update(self, attempts: Mapping[str, Sequence[Score]], groups: Mapping[str, str]) -> None:
-        """Move Q of each group towards what its tasks showed.
+        """Move Q of each group towards what its tasks showed, and that of the others back.
 
         Raises:
             ConfigError: A task has fewer than two attempts.
@@ -94,6 +79,8 @@ class Sec:
             rate = solve_rate(scores)
             if rate is not None:
                 seen[groups[task]].append(learnability(rate))
+        for group in self._values.keys() - seen.keys() if seen else ():
+            self._values[group] += self.config.fade * (self.config.start - self._values[group])
         for group, rewards in seen.items():
             mean = math.fsum(rewards) / len(rewards)
             value = self.value(group)

@@ -80,7 +80,9 @@ def _blocks() -> Any:
             for (begin, end), weights in zip(_spans(query.shape[2]), numerators, strict=True):
                 part = shared[:, :, begin:end]
                 slope = part @ value[:, :, :end].mT
-                slope = (weights * (slope.float() - inner[:, :, begin:end]) * ctx.scale).to(value.dtype)
+                slope = (weights * (slope.float() - inner[:, :, begin:end]) * ctx.scale).to(
+                    value.dtype
+                )
                 to_query.append(slope @ key[:, :, :end])
                 to_key.append(slope.mT @ query[:, :, begin:end])
                 to_value.append(weights.mT @ part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,7 +26,9 @@ __all__ = [
     "Dataset",
     "Distiller",
     "Forgetter",
+    "Join",
     "ModelDistiller",
+    "ModelProposer",
     "ProposalContext",
     "Proposer",
     "Selector",
@@ -115,12 +117,19 @@ class Selector(Stateful, Protocol):
         ...
 
 
+Join = Callable[[Task, Task], TaskDraft]
+"""A world's way to ask for two of its tasks in one; a ``ValueError`` says why these two do not fit."""
+
+
 class ProposalContext(Protocol):
     """What a proposer may look at: practise only.
 
     Attributes:
         dials: Values of each parameter that sets the difficulty, easiest first; the world's hint.
         content: Parameters that the world draws anew where a draft leaves them out.
+        hints: What the selector asks for, by group: ``simplify`` what is too hard, ``diversify``
+            what is too easy; empty where it asks for nothing.
+        join: How the world makes one task of two; None where it cannot.
     """
 
     failures: Sequence[Trajectory]
@@ -129,6 +138,8 @@ class ProposalContext(Protocol):
     recent: Sequence[Task]
     dials: Mapping[str, Sequence[JsonValue]]
     content: Sequence[str]
+    hints: Mapping[str, str]
+    join: Join | None
 
 
 @runtime_checkable
@@ -137,6 +148,27 @@ class Proposer(Stateful, Protocol):
 
     def propose(self, context: ProposalContext, n: int, rng: random.Random) -> list[TaskDraft]:
         """At most ``n`` drafts; each still has to pass the checks."""
+        ...
+
+
+@runtime_checkable
+class ModelProposer(Stateful, Protocol):
+    """A proposer that asks a chat model, and counts in ``answers`` of its state what it could use.
+
+    Attributes:
+        example: An answer of the form that it asks for, and that it would keep.
+    """
+
+    example: str
+
+    async def propose_with(
+        self, model: ChatModel, context: ProposalContext, n: int, rng: random.Random
+    ) -> list[TaskDraft]:
+        """At most ``n`` drafts that the model wrote; each still has to pass the checks.
+
+        Raises:
+            ModelFault: The model could not be reached at all.
+        """
         ...
 
 

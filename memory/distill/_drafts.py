@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from instar.asking import Refused, fenced_list
 from instar.types import MemoryItem, MemoryKind, MemoryOp, OpKind, Origin, Trajectory
-from memory.distill._asking import Refused, fenced_list
 from memory.distill._records import passed
 from memory.distill.base import FINISH, stable_id, verified
 from memory.exchange._checks import complaint

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from memory.distill._asking import Refused, fenced_list
+from instar.asking import Refused, fenced_list
 from memory.distill._examples import Example
 from memory.distill.base import FINISH
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from instar.asking import Refused, fenced_list
 from instar.types import MemoryItem, MemoryOp, OpKind, Origin, Trajectory
-from memory.distill._asking import Refused, fenced_list
 from memory.distill._drafts import Draft, draft, joined, lesson, origin, proofs, safe
 
 __all__ = ["NEW", "Op", "Rulebook", "operations"]

@@ -14,9 +14,9 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
+from instar.asking import Asking, Counting, Request
 from instar.contracts import ChatModel
 from instar.types import MemoryItem, MemoryOp, Message, Trajectory
-from memory.distill._asking import Asking, Counting, Request
 from memory.distill._drafts import FORM, changes, drafts, lesson
 from memory.distill._records import AS_DATA, passed, record, tasks
 

@@ -19,9 +19,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt
 
+from instar.asking import Answers, Asking, Refused, Request
 from instar.contracts import ChatModel
 from instar.types import MemoryItem, MemoryOp, Message, Trajectory
-from memory.distill._asking import Answers, Asking, Refused, Request
 from memory.distill._records import AS_DATA, record, tasks
 from memory.distill._rulebook import Rulebook, operations
 

@@ -20,9 +20,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
 
+from instar.asking import Answers, Asking, Request
 from instar.contracts import ChatModel
 from instar.types import MemoryItem, MemoryKind, MemoryOp, Message, OpKind, Origin, Trajectory
-from memory.distill._asking import Answers, Asking, Request
 from memory.distill._drafts import changes, lesson, safe, slot_lines
 from memory.distill._examples import Example, Shelf
 from memory.distill._records import AS_DATA, as_taught, fenced, judged, passed

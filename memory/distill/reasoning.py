@@ -18,9 +18,9 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
+from instar.asking import Asking, Counting, Request
 from instar.contracts import ChatModel
 from instar.types import MemoryItem, MemoryOp, Message, Trajectory
-from memory.distill._asking import Asking, Counting, Request
 from memory.distill._drafts import FORM, changes, drafts, experience, lesson, slot_lines
 from memory.distill._records import AS_DATA, as_taught, judged, passed, record
 

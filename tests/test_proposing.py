@@ -1,0 +1,122 @@
+"""Proposals in a real round: who is asked, what is refused and why, and that nothing unproven gets in."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from test_evolve import config
+
+from curriculum.select.band import Band
+from curriculum.select.base import Hint
+from instar._loop import Loop
+from instar._proposing import propose
+from instar.compose import Serving, Workspace
+from instar.progress import Progress
+from instar.types import Score, Split, Status, TaskDraft
+
+BARE = Serving(generation="none")
+KEY, EARLIER = "g1/practise_2", "g1/practise_1"
+
+
+def opened(folder: Path, *more: str) -> Workspace:
+    return Workspace.open(config(folder, "curriculum.proposals=8", *more))
+
+
+async def lived(workspace: Workspace, n: int = 40) -> None:
+    """A first round, by an agent without memories: some tasks are solved, most are not."""
+    solve = workspace.solver(BARE, workspace.home, "practise", sampled=True)
+    for task in workspace.home.tasks(Split.PRACTISE, n, 7):
+        workspace.store.save_trajectory(await solve(task, 7), stage=EARLIER)
+
+
+async def proposed(workspace: Workspace, selector=None):
+    loop = Loop(workspace, Progress(quiet=True))
+    return await propose(loop, KEY, EARLIER, BARE, selector or Band(), random.Random(1))
+
+
+async def test_each_proposer_gives_its_share_with_its_name(tmp_path):
+    async with opened(tmp_path, 'curriculum.propose=["neighbours", "compose"]') as workspace:
+        await lived(workspace)
+        found = await proposed(workspace)
+        origins = [t.origin for t in found.tasks]
+        assert 1 <= origins.count("neighbours") <= 4 and 1 <= origins.count("compose") <= 4
+        known = {t.id for t in workspace.store.tasks()}
+        assert all(set(t.parents) <= known and t.split is Split.PRACTISE for t in found.tasks)
+        joined = [t for t in found.tasks if t.origin == "compose"]
+        assert all(len(t.parents) == 2 and len(t.params["jobs"]) >= 2 for t in joined)
+        assert set(found.states) == {"neighbours", "compose"}
+
+
+async def test_what_nobody_can_do_is_not_practised(tmp_path, monkeypatch):
+    async with opened(tmp_path) as workspace:
+        await lived(workspace)
+        asked = []
+
+        async def fails(task, seed):
+            asked.append(task.id)
+            return Score(status=Status.FAIL)
+
+        monkeypatch.setattr(workspace.home, "oracle", fails)
+        found = await proposed(workspace)
+        assert not found.tasks and asked
+        assert found.refused == {"nobody has done it: no witness that it can be solved": len(asked)}
+
+
+async def test_without_an_oracle_the_agent_itself_is_the_witness(tmp_path, monkeypatch):
+    async with opened(tmp_path) as workspace:
+        await lived(workspace)
+        monkeypatch.setattr(workspace.home, "oracle", None)
+        found = await proposed(workspace)
+        tried = workspace.store.trajectories(purpose="witness")
+        done = {t.task.id for t in tried if t.score.status is Status.PASS}
+        assert tried and {t.id for t in found.tasks} == done
+        assert not workspace.store.trajectories(stage=KEY)
+
+
+async def test_hints_of_the_selector_reach_the_proposers(tmp_path):
+    async with opened(tmp_path) as workspace:
+        await lived(workspace)
+        fails = [t.task for t in workspace.store.trajectories() if t.score.status is Status.FAIL]
+        group = fails[0].group
+        band = Band()
+        lost = [Score(status=Status.FAIL)] * 2
+        band.update({t.id: lost for t in fails if t.group == group}, {t.id: t.group for t in fails})
+        assert band.hints() == {group: Hint.SIMPLIFY}
+        found = await proposed(workspace, band)
+        families = [t.family for t in found.tasks]
+        first = families[: families.count(group)]
+        assert group in families and set(first) == {group}
+
+
+@pytest.mark.parametrize("split", [Split.GATE, Split.HELD_OUT])
+async def test_a_planted_child_of_a_later_split_is_refused(tmp_path, monkeypatch, split):
+    class Planted:
+        """Proposes from a task that it must not know."""
+
+        def propose(self, context, n, rng):
+            return [
+                TaskDraft(
+                    world="house_rules",
+                    family=theirs.family,
+                    params={"distractors": 2},
+                    parents=(theirs.id,),
+                    proposer="planted",
+                )
+            ]
+
+        def state_dict(self):
+            return {}
+
+        def load_state_dict(self, state):
+            pass
+
+    async with opened(tmp_path) as workspace:
+        await lived(workspace, 4)
+        (theirs,) = workspace.home.tasks(split, 1, 3, {"door": "tools"})
+        workspace.store.save_tasks([theirs])
+        monkeypatch.setattr("instar._proposing.build", lambda kind, name, config: Planted())
+        found = await proposed(workspace)
+        assert not found.tasks
+        assert found.refused == {f"its parent {theirs.id} is a {split} task": 1}
