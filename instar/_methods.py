@@ -47,6 +47,7 @@ def require(config: Config) -> None:
 
     Raises:
         UnknownName: There is no such method.
+        ConfigError: The trainer does not learn from what the curator gives.
     """
     asked = [("curriculum.select", config.curriculum.select)]
     asked += [("curriculum.propose", name) for name in config.curriculum.propose]
@@ -56,3 +57,22 @@ def require(config: Config) -> None:
     for kind, name in asked:
         if (kind, name) != ("finetune.train", "off"):
             plugins.load(kind, name)
+    if config.train.trainer != "off":
+        _must_fit(config.train.curator, config.train.trainer)
+
+
+def _must_fit(curator: str, trainer: str) -> None:
+    """See that the rows of a curator have the form that a trainer learns from, where both say it."""
+    given = getattr(plugins.load("finetune.curate", curator), "form", None)
+    taken = getattr(plugins.load("finetune.train", trainer), "forms", None)
+    if given is None or taken is None or given in taken:
+        return
+    curators = {
+        name: getattr(plugins.load("finetune.curate", name), "form", None)
+        for name in plugins.methods("finetune.curate")
+    }
+    fitting = ", ".join(sorted(name for name, form in curators.items() if form in taken))
+    raise ConfigError(
+        f"Curator {curator!r} gives {given}, and trainer {trainer!r} learns from "
+        f"{' or '.join(taken)}. Change train.trainer, or train.curator to one of: {fitting}."
+    )

@@ -145,12 +145,14 @@ async def curate(loop: Loop, key: str, state: State) -> Output:
 
 def describe(found: Any) -> dict[str, Any]:
     """A dataset in the store: its hash, how much it holds, and the trajectories behind it."""
+    from finetune.curate.base import behind
+
     return {
         "dataset": found.hash,
         "rows": len(found.rows),
         "counts": found.counts,
         "dropped": dict(Counter(found.dropped.values())),
-        "trajectories": sorted({row["trajectory"] for row in found.rows}),
+        "trajectories": behind(found.rows),
     }
 
 

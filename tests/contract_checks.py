@@ -68,9 +68,9 @@ def saved(method: Stateful) -> dict[str, Any]:
     return state
 
 
-def continued(cls: type[Any], method: Any) -> Any:
+def continued(make: Callable[[], Any], method: Any) -> Any:
     """Another one that goes on from the state of this one."""
-    other = cls()
+    other = make()
     other.load_state_dict(saved(method))
     assert saved(other) == saved(method), "its state changes by loading"
     return other
@@ -233,27 +233,46 @@ async def _check_answers(cls: type[Any], distill: Distil) -> None:
         pytest.fail("takes a model that is gone for an answer")
 
 
-def check_curator(cls: type[Any]) -> None:
+def check_curator(cls: type[Any], **settings: Any) -> None:
+    """Run the suite.
+
+    Args:
+        settings: What it cannot work without.
+    """
+
+    def made() -> Any:
+        return cls(cls.Config(**settings))
+
     check_made(cls, Curator)
     given = FIRST + HELD_OUT + JUDGED
-    first = cls()
+    first = made()
     data = first.curate(given)
     json.dumps([dict(row) for row in data.rows], allow_nan=False)
     assert data.rows, "curates nothing"
-    clean = {t.id for t in FIRST if t.score.status is Status.PASS}
     for row in data.rows:
-        assert {"prompt", "completion", "tools", "trajectory"} <= set(row), "a row lacks a field"
-        assert [m["role"] for m in row["completion"]] == ["assistant"], "no answer to learn"
-        assert row["prompt"] and row["prompt"][-1]["role"] != "assistant", "no prompt"
-        assert row["trajectory"] in clean, "trains on what it must not"
-    used = {row["trajectory"] for row in data.rows}
+        _check_row(row)
+    used = {row[key] for row in data.rows for key in ("trajectory", "against") if key in row}
     assert used | set(data.dropped) == {t.id for t in given}, "some were dropped without a reason"
     assert not used & set(data.dropped) and all(data.dropped.values()), "used and dropped"
-    same = cls().curate(given)
+    same = made().curate(given)
     assert (same.rows, same.hash) == (data.rows, data.hash), "draws from somewhere else"
-    second = continued(cls, first)
+    second = continued(made, first)
     later, other = first.curate(SECOND), second.curate(SECOND)
     assert (later.rows, later.hash) == (other.rows, other.hash), "goes on with other draws"
     assert later.hash != data.hash, "different rows, one hash"
-    nothing = cls().curate(HELD_OUT)
+    nothing = made().curate(HELD_OUT)
     assert not nothing.rows and nothing.dropped, "trains on what it must not"
+
+
+def _check_row(row: Any) -> None:
+    clean = {t.id for t in FIRST if t.score.status is Status.PASS}
+    answers = ["chosen", "rejected"] if "chosen" in row else ["completion"]
+    assert {"prompt", "tools", "trajectory", *answers} <= set(row), "a row lacks a field"
+    for name in answers:
+        assert [m["role"] for m in row[name]] == ["assistant"], "no answer to learn"
+    assert row["prompt"] and row["prompt"][-1]["role"] != "assistant", "no prompt"
+    assert row["trajectory"] in clean, "trains on what it must not"
+    assert row.get("against") in {None, *(t.id for t in FIRST)}, "trains on what it must not"
+    assert row.get("weight", 1) > 0, "a weight that teaches nothing"
+    if "chosen" in row:
+        assert row["chosen"] != row["rejected"], "prefers an answer to itself"

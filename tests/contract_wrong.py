@@ -309,3 +309,37 @@ class OneHash(RightCurator):
 
     def curate(self, trajectories):
         return super().curate(trajectories).model_copy(update={"hash": "0"})
+
+
+class RightPairs(RightCurator):
+    """Right: each success with the failure at its task, its answer preferred."""
+
+    def curate(self, trajectories):
+        failed = {t.task.id: t for t in trajectories if t.score.status is Status.FAIL}
+        both = [
+            (t, failed[t.task.id]) for t in trajectories if self.fits(t) and t.task.id in failed
+        ]
+        rows = tuple(self.pair(t, other) for t, other in both)
+        used = {t.id for pair in both for t in pair}
+        dropped = {t.id: "not fit" for t in trajectories if t.id not in used}
+        return Rows(rows=rows, dropped=dropped, hash=content_hash(list(rows)))
+
+    def pair(self, better, worse):
+        row = self.row(better)
+        rejected = [{"role": "assistant", "content": "no"}]
+        return row | {"chosen": row.pop("completion"), "rejected": rejected, "against": worse.id}
+
+
+class Contrary(RightPairs):
+    """Prefers the failure."""
+
+    def pair(self, better, worse):
+        return super().pair(worse, better)
+
+
+class Indifferent(RightPairs):
+    """Prefers an answer to the same."""
+
+    def pair(self, better, worse):
+        row = super().pair(better, worse)
+        return row | {"rejected": row["chosen"]}

@@ -92,6 +92,8 @@ WRONG = [
     ("finetune.curate", wrong.Indiscriminate, "must not"),
     ("finetune.curate", wrong.Silent, "without a reason"),
     ("finetune.curate", wrong.OneHash, "one hash"),
+    ("finetune.curate", wrong.Contrary, "must not"),
+    ("finetune.curate", wrong.Indifferent, "to itself"),
     ("finetune.train", wrong_live.Hallucinating, "trains on nothing"),
     ("finetune.train", wrong_live.Vandal, "changes the base"),
     ("finetune.train", wrong_live.Untidy, "leaves something behind"),
@@ -125,6 +127,10 @@ def test_every_kind_has_methods_and_a_right_and_a_wrong_example():
 @pytest.mark.parametrize("kind", sorted(RIGHT))
 async def test_a_right_implementation_passes(kind, tmp_path):
     await check(kind, RIGHT[kind], tmp_path)
+
+
+async def test_a_right_curator_of_pairs_passes(tmp_path):
+    await check("finetune.curate", wrong.RightPairs, tmp_path)
 
 
 async def test_a_right_distiller_that_asks_a_model_passes(tmp_path):

@@ -14,11 +14,12 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from finetune._convolution import shift_convolutions
+from finetune.curate.base import Form, form
 from finetune.registry import base_hash, seal, workspace_beside
 from finetune.train import _model
 from finetune.train._encode import Encoded, encode, stop_tokens
@@ -42,6 +43,8 @@ _POCKET_SIZE = 20_000_000
 
 class SupervisedFineTuning:
     """LoRA on the rows of a dataset, within a number of steps and seconds."""
+
+    forms: ClassVar[tuple[Form, ...]] = ("answers",)
 
     class Config(Record):
         """How to train.
@@ -107,6 +110,11 @@ class SupervisedFineTuning:
         if not dataset.rows:
             told = getattr(dataset, "summary", "Nothing to train on: the dataset has no rows.")
             raise UserError(str(told))
+        if form(dataset.rows) not in self.forms:
+            raise UserError(
+                "The rows are pairs of answers, and sft learns from single ones: change "
+                "train.trainer, or the curator, as in -o train.curator=rft"
+            )
         try:
             import peft  # noqa: F401
             import trl  # noqa: F401

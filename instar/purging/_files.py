@@ -162,7 +162,8 @@ def _rows(folder: Path) -> Iterator[str]:
 def _row_goes(text: str, target: Target, shown: Collection[str]) -> bool:
     try:
         row = json.loads(text)
-        from_there = row["trajectory"] in target.episodes or row["task"] in target.tasks
+        behind = {row["trajectory"], row.get("against")}
+        from_there = bool(target.episodes & behind) or row["task"] in target.tasks
         with_memory = row.get("memories") and row["trajectory"] in shown
     except (ValueError, KeyError, TypeError):
         return True  # nobody can train on it
