@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from instar._curating import curated
 from instar._loop import Job, Loop, Output, State, draw
 from instar._methods import build
 from instar._practice import choose, learn
 from instar._reflecting import distil, forget, weigh
 from instar._returning import came_back
 from instar.compose import Serving
-from instar.recorded import READ, judged, unread
+from instar.recorded import READ, unread
 from instar.threads import give_back, in_thread
 from instar.types import (
     Generation,
@@ -129,16 +130,8 @@ def _lived(loop: Loop, key: str, state: State) -> list[Trajectory]:
 
 async def curate(loop: Loop, key: str, state: State) -> Output:
     """Choose what to train on, out of all practise so far and of sessions that were judged."""
-    name = loop.config.train.curator
-    curator = build("finetune.curate", name, loop.config, home=loop.workspace.home.namespace)
     with loop.progress.stage(key):
-        lived = [
-            t
-            for purpose in ("practise", "foreign")
-            for t in loop.store.trajectories(purpose=purpose)
-        ]
-        lived += judged(loop.store)
-        found = curator.curate(lived)
+        found = curated(loop.workspace, loop.config.train.curator)
         found.save(loop.workspace.path / "datasets" / found.hash)
     return Output({}, describe(found))
 

@@ -20,6 +20,7 @@ from instar import (
     _cli_backup,
     _cli_bench,
     _cli_clock,
+    _cli_data,
     _cli_evolve,
     _cli_memory,
     _cli_other,
@@ -48,6 +49,7 @@ _cli_purge.register(app)
 _cli_backup.register(app)
 _cli_clock.register(app)
 _cli_stages.register(app)
+_cli_data.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -29,6 +29,7 @@ class Encoded:
         cut: Rows left out because they are longer than the limit.
         masked: Rows left out because nothing in them could be learnt.
         drifted: Rows whose prompt is tokenised a little differently before an answer than alone.
+        unended: Rows after whose answer the template writes no stop token, so that one is added.
         learnt: Tokens in the loss.
     """
 
@@ -37,6 +38,7 @@ class Encoded:
     cut: int = 0
     masked: int = 0
     drifted: int = 0
+    unended: int = 0
     learnt: int = 0
     longest: int = 0
 
@@ -103,6 +105,7 @@ def encode(
         prompt, ids = _ids(alone, tokenizer), _ids(whole, tokenizer)
         shared = _common(prompt, ids)
         encoded.drifted += shared < len(prompt)
+        encoded.unended += not set(stops).intersection(ids[shared:])
         encoded.add(_ended(ids, shared, stops), shared, limit)
     return encoded
 

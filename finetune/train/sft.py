@@ -278,6 +278,7 @@ def _report(encoded: Encoded, watch: Watch) -> dict[str, Any]:
         "rows_cut": encoded.cut,
         "rows_masked": encoded.masked,
         "rows_drifted": encoded.drifted,
+        "rows_unended": encoded.unended,
         "row_tokens": encoded.tokens,
         "row_tokens_learnt": encoded.learnt,
         "longest_row": encoded.longest,

@@ -1,0 +1,83 @@
+"""What is curated in a workspace: now, out of all practise so far, or in the loop, the last time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instar._methods import build
+from instar.errors import UnknownName, UserError
+
+if TYPE_CHECKING:
+    from finetune.curate.base import RowSet
+    from instar.compose import Workspace
+    from instar.recorded import judged
+from instar.store import Store
+
+__all__ = ["curated", "find", "latest", "origin"]
+
+_FOLDER = "datasets"
+
+
+def curated(workspace: Workspace, name: str, **settings: Any) -> Any:
+    """What a curator makes of all practise so far, elsewhere too, and of sessions that were judged."""
+    curator = build(
+        "finetune.curate",
+        name,
+        workspace.config,
+        home=workspace.home.namespace,
+        **settings,
+    )
+    purposes = ("practise", "foreign")
+    lived = [t for p in purposes for t in workspace.store.trajectories(purpose=p)]
+    return curator.curate([*lived, *judged(workspace.store)])
+
+
+def latest(store: Store) -> str:
+    """Hash of the dataset that the loop curated last.
+
+    Raises:
+        UserError: It has curated nothing yet.
+    """
+    made = [v["dataset"] for k, v in store.stages("g").items() if k.endswith("/curate")]
+    if not made:
+        raise UserError(
+            "Nothing is curated yet. Begin with: instar evolve, or curate what was practised: "
+            "instar data export --curator rft --out DIR"
+        )
+    return str(made[-1])
+
+
+def find(workspace: Path, hash: str) -> RowSet:
+    """A dataset of the workspace by its hash, of which the beginning is enough.
+
+    Raises:
+        UnknownName: There is none.
+        UserError: There are several that begin so, or its folder cannot be used.
+    """
+    from finetune.curate.base import RowSet
+
+    known = sorted(path.name for path in (workspace / _FOLDER).glob("*") if path.is_dir())
+    found = [name for name in known if name.startswith(hash)]
+    if not found:
+        remedy = "Curate anew: instar data export --curator rft --out DIR"
+        raise UnknownName("dataset", hash, known, remedy)
+    if len(found) > 1 and hash not in found:
+        raise UserError(f"{hash!r} could be {', '.join(found[:8])}: type more of it.")
+    return RowSet.load(workspace / _FOLDER / (hash if hash in found else found[0]))
+
+
+def origin(store: Store, rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """What stands behind rows: models, providers, who judged, worlds and generations."""
+    from finetune.curate.base import behind
+
+    lived = store.trajectories(ids=behind(rows))
+    found = {
+        "models": {t.model for t in lived},
+        "providers": {t.provider for t in lived},
+        "judged by": {t.score.source.value for t in lived},
+        "namespaces": {t.task.namespace for t in lived},
+        "generations": {t.generation for t in lived},
+    }
+    return {name: sorted(values) for name, values in found.items()}
