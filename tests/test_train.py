@@ -341,13 +341,20 @@ def test_the_loss_of_padded_batches_is_that_of_the_rows_alone(bases, tmp_path, k
     from finetune.train._model import load
 
     net, words = load(bases[kind], "cpu", "fp32")
-    rows = RowSet.of(ROWS.rows[:6], {})
+    weighed = [
+        {**one, "weight": w} for one, w in zip(ROWS.rows[:5], (0.5, 2, 1, 0, 3), strict=True)
+    ]
+    rows = RowSet.of([*weighed, ROWS.rows[5]], {})
     encoded = encode(rows.rows, words, [words.eos_token_id], 512)
+    assert encoded.weights == [0.5, 2, 1, 0, 3, 1]
     with torch.no_grad():
         total = sum(
             net(torch.tensor([ids]), labels=torch.tensor([labels])).loss
             * (len(ids) - labels.count(-100))
-            for ids, labels in zip(encoded.ids, encoded.labels, strict=True)
+            * weight
+            for ids, labels, weight in zip(
+                encoded.ids, encoded.labels, encoded.weights, strict=True
+            )
         )
     once = SupervisedFineTuning(Config(**{**QUICK, "batch": 6, "micro": micro, "max_steps": 1}))
     first = once.train(rows, bases[kind], None, tmp_path, seed=0).metrics["loss_first"]

@@ -31,10 +31,12 @@ class Encoded:
         drifted: Rows whose prompt is tokenised a little differently before an answer than alone.
         unended: Rows after whose answer the template writes no stop token, so that one is added.
         learnt: Tokens in the loss.
+        weights: How much each row counts in the loss.
     """
 
     ids: list[list[int]] = field(default_factory=list)
     labels: list[list[int]] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
     cut: int = 0
     masked: int = 0
     drifted: int = 0
@@ -49,14 +51,16 @@ class Encoded:
 
     def joined(self, other: Encoded) -> Encoded:
         """These rows and then those of another."""
-        return replace(self, ids=self.ids + other.ids, labels=self.labels + other.labels)
+        weights = self.weights + other.weights
+        labels = self.labels + other.labels
+        return replace(self, ids=self.ids + other.ids, labels=labels, weights=weights)
 
     def chosen(self, order: Sequence[int]) -> Encoded:
         """The same with its rows in another order, or repeated."""
         ids, labels = ([own[i] for i in order] for own in (self.ids, self.labels))
-        return replace(self, ids=ids, labels=labels)
+        return replace(self, ids=ids, labels=labels, weights=[self.weights[i] for i in order])
 
-    def add(self, ids: list[int], prompt: int, limit: int) -> None:
+    def add(self, ids: list[int], prompt: int, limit: int, weight: float = 1.0) -> None:
         """Take a row whose first ``prompt`` tokens are not learnt, or count why not."""
         self.longest = max(self.longest, len(ids))
         if len(ids) > limit:
@@ -66,6 +70,7 @@ class Encoded:
         else:
             self.ids.append(ids)
             self.labels.append([IGNORED] * prompt + ids[prompt:])
+            self.weights.append(weight)
             self.learnt += len(ids) - prompt
 
 
@@ -92,7 +97,7 @@ def encode(
     """Encode all rows.
 
     Args:
-        rows: Prompt, completion and tools.
+        rows: Prompt, completion and tools, and a weight where it is not 1.
         tokenizer: Of the base model, with its chat template.
         stops: Tokens that end a turn; the first one is added where a template adds none.
         limit: Longest row in tokens.
@@ -106,7 +111,7 @@ def encode(
         shared = _common(prompt, ids)
         encoded.drifted += shared < len(prompt)
         encoded.unended += not set(stops).intersection(ids[shared:])
-        encoded.add(_ended(ids, shared, stops), shared, limit)
+        encoded.add(_ended(ids, shared, stops), shared, limit, float(row.get("weight", 1.0)))
     return encoded
 
 

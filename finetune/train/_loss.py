@@ -21,7 +21,10 @@ IGNORED = -100
 
 
 def left_padded(pad: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, torch.Tensor]]:
-    """A collator; its labels are as wide as the longest answer and the token before it."""
+    """A collator; its labels are as wide as the longest answer and the token before it.
+
+    A row without a weight counts as 1.
+    """
     import torch
 
     def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -33,6 +36,7 @@ def left_padded(pad: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, torc
             "attention_mask": torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in ids]),
             # The trainer counts the labels after the first, as if they were as wide as the rows.
             "labels": torch.tensor([[IGNORED] * (1 + answer - len(a)) + a for a in answers]),
+            "weights": torch.tensor([row.get("weights", 1.0) for row in rows]),
         }
 
     return collate
@@ -60,10 +64,11 @@ def answer_trainer(rate: Callable[[int], float]) -> type[SFTTrainer]:
             return_outputs: bool = False,
             num_items_in_batch: torch.Tensor | int | None = None,
         ) -> torch.Tensor:
-            labels = inputs.pop("labels")
+            labels, weights = inputs.pop("labels"), inputs.pop("weights")
             kept = model(**inputs, use_cache=False, logits_to_keep=labels.shape[1]).logits
             logits = kept[:, :-1].flatten(0, 1).float()
-            total = cross_entropy(logits, labels[:, 1:].flatten(), reduction="sum")
+            losses = cross_entropy(logits, labels[:, 1:].flatten(), reduction="none")
+            total = (losses.view(len(weights), -1).sum(dim=1) * weights).sum()
             return total / (num_items_in_batch or (labels != IGNORED).sum())
 
     return AnswerTrainer

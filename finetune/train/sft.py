@@ -224,7 +224,8 @@ class SupervisedFineTuning:
             target_modules=recipe["targets"],
             task_type="CAUSAL_LM",
         )
-        columns = {"input_ids": encoded.ids, "labels": encoded.labels}
+        columns: dict[str, list[Any]] = {"input_ids": [*encoded.ids], "labels": [*encoded.labels]}
+        columns["weights"] = [*encoded.weights]
         trainer = answer_trainer(watch.rate)(
             model=model,
             args=self._arguments(recipe, watch.steps, folder, device),
@@ -256,6 +257,7 @@ class SupervisedFineTuning:
             data_seed=recipe["seed"],
             train_sampling_strategy="sequential",
             dataset_kwargs={"skip_prepare_dataset": True},
+            remove_unused_columns=False,
             dataloader_pin_memory=device != "cpu",
             max_length=None,
             packing=False,
