@@ -6,32 +6,65 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instar import plugins
 from instar._methods import build
 from instar.errors import UnknownName, UserError
+from instar.recorded import judged
 
 if TYPE_CHECKING:
     from finetune.curate.base import RowSet
     from instar.compose import Workspace
-    from instar.recorded import judged
-from instar.store import Store
+    from instar.store import Store
 
-__all__ = ["curated", "find", "latest", "origin"]
+__all__ = ["asked_model", "curated", "find", "latest", "origin"]
 
 _FOLDER = "datasets"
 
 
-def curated(workspace: Workspace, name: str, **settings: Any) -> Any:
-    """What a curator makes of all practise so far, elsewhere too, and of sessions that were judged."""
-    curator = build(
-        "finetune.curate",
-        name,
-        workspace.config,
-        home=workspace.home.namespace,
-        **settings,
-    )
+def curated(workspace: Workspace, name: str, turn: int | None = None) -> Any:
+    """What a curator makes of all practise so far, elsewhere too, and of judged sessions.
+
+    Args:
+        workspace: Where it was practised.
+        name: The curator.
+        turn: The turn of the loop whose practise is new, if there is one.
+    """
+    config, home = workspace.config, workspace.home.namespace
+    settings = asked_model(workspace, name, turn)
+    curator = build("finetune.curate", name, config, home=home, **settings)
     purposes = ("practise", "foreign")
     lived = [t for p in purposes for t in workspace.store.trajectories(purpose=p)]
     return curator.curate([*lived, *judged(workspace.store)])
+
+
+def asked_model(workspace: Workspace, name: str, turn: int | None = None) -> dict[str, Any]:
+    """Settings of a curator that asks the model in use; none for any other."""
+    if not getattr(plugins.load("finetune.curate", name), "asks_model", False):
+        return {}
+    lived = [
+        t
+        for i in (1, 2)
+        for t in workspace.store.trajectories(stage=f"g{turn}/practise_{i}")
+        if t.purpose == "practise"
+    ]
+    return {
+        "base": workspace.models.folder,
+        "adapter": _adapter(workspace),
+        "device": workspace.config.model.device,
+        "since": min((t.started for t in lived), default=None),
+    }
+
+
+def _adapter(workspace: Workspace) -> Path | None:
+    """The adapter that serves, where it is one of the model in use."""
+    from finetune.registry import base_hash
+
+    active, folder = workspace.store.active(), workspace.models.folder
+    if active is None or active.adapter is None or folder is None:
+        return None
+    if workspace.store.adapter(active.adapter).base != base_hash(folder):
+        return None
+    return Path(workspace.registry.get(active.adapter).path)
 
 
 def latest(store: Store) -> str:

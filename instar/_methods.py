@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from instar import plugins
+from instar._models import Models
 from instar.config import Config
 from instar.errors import ConfigError
 
@@ -47,7 +48,8 @@ def require(config: Config) -> None:
 
     Raises:
         UnknownName: There is no such method.
-        ConfigError: The trainer does not learn from what the curator gives.
+        ConfigError: The trainer does not learn from what the curator gives, or the curator asks a
+            model that is not on this machine.
     """
     asked = [("curriculum.select", config.curriculum.select)]
     asked += [("curriculum.propose", name) for name in config.curriculum.propose]
@@ -57,6 +59,12 @@ def require(config: Config) -> None:
     for kind, name in asked:
         if (kind, name) != ("finetune.train", "off"):
             plugins.load(kind, name)
+    asks_model = getattr(plugins.load("finetune.curate", config.train.curator), "asks_model", False)
+    if asks_model and Models(config.model).folder is None:
+        raise ConfigError(
+            f"Curator {config.train.curator!r} asks the model in use, and {config.model.name} runs "
+            "elsewhere: choose a local model, or train.curator=rft"
+        )
     if config.train.trainer != "off":
         _must_fit(config.train.curator, config.train.trainer)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from instar._curating import asked_model
 from instar._loop import Loop
 from instar._methods import build
 from instar._stages import describe, train_adapter
@@ -48,7 +49,10 @@ def _times(loop: Loop, name: str | None) -> int:
 async def _train(
     loop: Loop, key: str, generation: Generation, namespace: str, times: int
 ) -> dict[str, Any]:
-    curator = build("finetune.curate", loop.config.train.curator, loop.config, home=namespace)
+    name = loop.config.train.curator
+    # The placebo starts from nothing, whatever adapter serves.
+    asked = asked_model(loop.workspace, name) | {"adapter": None}
+    curator = build("finetune.curate", name, loop.config, home=namespace, **asked)
     turns = {g.seq for g in map(loop.store.generation, loop.store.ancestry(generation.id))}
     lived = [
         t

@@ -131,7 +131,7 @@ def _lived(loop: Loop, key: str, state: State) -> list[Trajectory]:
 async def curate(loop: Loop, key: str, state: State) -> Output:
     """Choose what to train on, out of all practise so far and of sessions that were judged."""
     with loop.progress.stage(key):
-        found = curated(loop.workspace, loop.config.train.curator)
+        found = curated(loop.workspace, loop.config.train.curator, state["turn"])
         found.save(loop.workspace.path / "datasets" / found.hash)
     return Output({}, describe(found))
 

@@ -34,7 +34,11 @@ async def check(kind, cls, folder, base=plain_base):
     elif kind == "memory.exchange":
         exchange.check_format(cls, folder)
     elif kind == "finetune.curate":
-        check_curator(cls)
+        asks_model = getattr(cls, "asks_model", False)
+        # What an untrained base finds likely depends on chance: all of it is taken.
+        check_curator(
+            cls, **({"base": base(folder / "base"), "low": 0, "high": 1} if asks_model else {})
+        )
     elif kind == "finetune.train":
         check_trainer(cls, base(folder / "base"), folder)
     elif kind == "agent.scale":

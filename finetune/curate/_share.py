@@ -18,7 +18,7 @@ from finetune.curate._turns import Rows, by_turns, fresh, length, rows_of
 from finetune.curate.base import behind
 from instar.types import Trajectory
 
-__all__ = ["GROUP_CAP", "balanced", "drawn", "evenly", "per_task", "quota", "recalled"]
+__all__ = ["GROUP_CAP", "balanced", "counted", "drawn", "evenly", "per_task", "quota", "recalled"]
 
 GROUP_CAP = "its group is at its cap"
 """Reason of what is cut for the balance of groups."""
@@ -91,7 +91,6 @@ def recalled(
     seed: int,
     seen: set[str],
     dropped: dict[str, str],
-    keep: Callable[[Rows], Rows] = list,
 ) -> Rows:
     """Rows with memory of other namespaces, groups by turns.
 
@@ -101,7 +100,6 @@ def recalled(
         seed: Of the draw.
         seen: Takes up the rows.
         dropped: Takes the episodes that gave no row, with the reason.
-        keep: What of the rows may be drawn at all; reasons away what it leaves out.
     """
     pool: Rows = []
     for trajectory in sorted(foreign, key=lambda t: t.id):
@@ -109,7 +107,7 @@ def recalled(
         if not own:
             dropped[trajectory.id] = "elsewhere, and no turn cited a memory shown"
         pool += own
-    return drawn(keep(pool), most, seed, seen, dropped)
+    return drawn(pool, most, seed, seen, dropped)
 
 
 def drawn(pool: Rows, most: int, seed: int, seen: set[str], dropped: dict[str, str]) -> Rows:
@@ -121,3 +119,22 @@ def drawn(pool: Rows, most: int, seed: int, seen: set[str], dropped: dict[str, s
         if name not in used:
             dropped[name] = "elsewhere, and the share of rows with memory is full"
     return chosen
+
+
+def counted(plain: Rows, served: Rows, told: Rows) -> dict[str, int]:
+    """What a set of answers counts.
+
+    Args:
+        plain: Rows without memory.
+        served: Turns of the same episodes with the memories that they followed.
+        told: Rows with memory of other namespaces.
+    """
+    rows = [*plain, *served, *told]
+    return {
+        "without memory": len(plain),
+        "as served": len(served),
+        "with memory": len(told),
+        "episodes": len({row["trajectory"] for row in rows}),
+        "tasks": len({row["task"] for row in rows}),
+        "groups": len({row["group"] for row in rows}),
+    }

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from finetune.curate._share import balanced, per_task, quota, recalled
+from finetune.curate._share import balanced, counted, per_task, quota, recalled
 from finetune.curate._trust import Trust, fit, foreign
 from finetune.curate._turns import Rows, fresh, rows_of
 from finetune.curate.base import Form, RowSet
@@ -71,16 +71,7 @@ class RejectionSampling:
         most = quota(len(plain), config.memory_share)
         told = recalled(away, most, config.seed, seen, dropped)
         served = self._served(able, {row["trajectory"] for row in plain}, seen)
-        rows = plain + served + told
-        counts = {
-            "without memory": len(plain),
-            "as served": len(served),
-            "with memory": len(told),
-            "episodes": len({row["trajectory"] for row in rows}),
-            "tasks": len({row["task"] for row in rows}),
-            "groups": len({row["group"] for row in rows}),
-        }
-        return RowSet.of(rows, dropped, counts)
+        return RowSet.of(plain + served + told, dropped, counted(plain, served, told))
 
     def _plain(self, home: Sequence[Trajectory], seen: set[str], dropped: dict[str, str]) -> Rows:
         rows: Rows = []

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
-from finetune.curate._share import balanced, per_task, quota, recalled
+from finetune.curate._share import balanced, counted, per_task, quota, recalled
 from finetune.curate._trust import Trust, fit, foreign
 from finetune.curate._turns import Rows, fresh, good, length, rows_of
 from finetune.curate.base import Form, RowSet
@@ -100,16 +100,7 @@ class StepCredit:
         most = quota(len(plain), config.memory_share)
         away = [t for t in won if foreign(t, config)]
         told = [row | {"weight": 1.0} for row in recalled(away, most, config.seed, seen, dropped)]
-        rows = plain + served + told
-        counts = {
-            "without memory": len(plain),
-            "as served": len(served),
-            "with memory": len(told),
-            "episodes": len({row["trajectory"] for row in rows}),
-            "tasks": len({row["task"] for row in rows}),
-            "groups": len({row["group"] for row in rows}),
-        }
-        return RowSet.of(rows, dropped, counts)
+        return RowSet.of(plain + served + told, dropped, counted(plain, served, told))
 
     def _weights(self, home: Sequence[Trajectory], dropped: dict[str, str]) -> Weights:
         """Advantage of each turn of each success; ``dropped`` takes successes that none can be told of."""
