@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,16 @@ from instar.failpoints import reach
 from instar.store import Store
 from instar.types import Adapter, Record, content_hash
 
-__all__ = ["MANIFEST", "Fault", "Registry", "base_hash", "seal", "workspace_beside"]
+__all__ = [
+    "MANIFEST",
+    "Fault",
+    "Registry",
+    "base_hash",
+    "broken",
+    "sealed_files",
+    "seal",
+    "workspace_beside",
+]
 
 MANIFEST = "instar.json"
 _LOADED = ("adapter_config.json", "adapter_model.safetensors")
@@ -106,7 +115,7 @@ def seal(
 
 
 def _move(written: Path, target: Path) -> None:
-    if target.exists() and _broken(target) is None:
+    if target.exists() and broken(target) is None:
         # The same training was done before and came to the same weights.
         shutil.rmtree(written)
         return
@@ -120,7 +129,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def _broken(folder: Path) -> str | None:
+def sealed_files(folder: Path) -> list[Path]:
+    """The files of an adapter that say and do what it is, its manifest included."""
+    return [folder / name for name in (*_LOADED, MANIFEST)]
+
+
+def broken(folder: Path) -> str | None:
     """Why a folder must not be served; None if it may."""
     try:
         files = _manifest(folder)["files"]
@@ -150,14 +164,21 @@ class Registry:
     def record(self, adapter: Adapter) -> Adapter:
         """Record a sealed adapter; recording the same one again changes nothing.
 
+        One that was pruned and came again from the same training is served again.
+
         Raises:
             WorkspaceError: Its folder is not whole.
         """
         self._check(adapter.name)
-        if adapter.name in {a.name for a in self._store.adapters()}:
-            return self._store.adapter(adapter.name)
-        self._store.add_adapter(adapter)
-        return adapter
+        known = {a.name: a for a in self._store.adapters()}
+        if adapter.name not in known:
+            self._store.add_adapter(adapter)
+            return adapter
+        kept = known[adapter.name]
+        if kept.pruned is not None:
+            kept = kept.model_copy(update={"pruned": None})
+            self._store.change_adapter(kept)
+        return kept
 
     def get(self, name: str, base: str | None = None) -> Adapter:
         """A recorded adapter that may be served, with its present path.
@@ -169,13 +190,19 @@ class Registry:
         Raises:
             UnknownName: None of this name is recorded.
             WorkspaceError: Its folder is not whole.
-            UserError: It belongs to another base.
+            UserError: It was pruned, or belongs to another base.
         """
         known = {a.name: a for a in self._store.adapters()}
         if name not in known:
             raise UnknownName("adapter", name, known)
-        self._check(name)
         adapter = known[name]
+        if adapter.pruned is not None:
+            day = time.strftime("%Y-%m-%d", time.localtime(adapter.pruned))
+            raise UserError(
+                f"Adapter {name} was pruned on {day}: what is said of it is kept, its weights are "
+                "gone. Adapters that are here: instar adapters list"
+            )
+        self._check(name)
         if base is not None and base != adapter.base:
             raise UserError(
                 f"Adapter {name} was trained over base {adapter.base}, and this model is {base}: "
@@ -185,27 +212,31 @@ class Registry:
 
     def faults(self) -> list[Fault]:
         """Everything in the folder that is not served, and recorded adapters that are gone."""
-        recorded = {a.name for a in self._store.adapters()}
-        folders = sorted(p for p in self.root.iterdir() if p.is_dir()) if self.root.exists() else []
+        kept = self._store.adapters()
+        # Half a folder of these may be left by a kill; the next pruning takes it away.
+        pruned = {a.name for a in kept if a.pruned is not None}
+        recorded = {a.name for a in kept} - pruned
+        there = self.root.iterdir() if self.root.exists() else ()
+        folders = sorted(p for p in there if p.is_dir() and p.name not in pruned)
         found = [f for p in folders if (f := self._fault(p, recorded))]
         gone = sorted(recorded - {p.name for p in folders})
         return found + [
             _fault(self.root / name, "recorded, but its folder is gone") for name in gone
         ]
 
-    def _fault(self, folder: Path, recorded: Sequence[str] | set[str]) -> Fault | None:
+    def _fault(self, folder: Path, recorded: set[str]) -> Fault | None:
         if folder.name.startswith(_BESIDE):
             return (
                 None if _being_written(folder) else _fault(folder, "half-written: training ended")
             )
-        why = _broken(folder)
+        why = broken(folder)
         if why is None and folder.name not in recorded:
             why = "whole, but not recorded: training ended just before"
         return _fault(folder, why) if why else None
 
     def _check(self, name: str) -> None:
         folder = self.root / name
-        why = _broken(folder) if folder.exists() else "its folder is gone"
+        why = broken(folder) if folder.exists() else "its folder is gone"
         if why:
             fault = _fault(folder, why)
             raise WorkspaceError(f"Adapter {name} cannot be served: {why}. {fault.remedy}")

@@ -24,6 +24,7 @@ __all__ = [
     "by_prefix",
     "emit",
     "facts",
+    "in_bytes",
     "load",
     "progress",
     "table",
@@ -98,6 +99,13 @@ def facts(found: Mapping[str, object]) -> str:
     kept = {name: str(value) for name, value in found.items() if value not in (None, "", ())}
     width = max(map(len, kept))
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in kept.items())
+
+
+def in_bytes(size: int) -> str:
+    """A number of bytes for people."""
+    if size < 1_000_000:
+        return f"{size / 1e3:.0f} KB"
+    return f"{size / 1e6:.1f} MB" if size < 1_000_000_000 else f"{size / 1e9:.1f} GB"
 
 
 def by_prefix(text: str, known: Iterable[str]) -> str:

@@ -151,6 +151,13 @@ class Ledger:
         with self.database.write() as connection:
             connection.execute(statement.on_conflict_do_nothing(index_elements=["name"]))
 
+    def change_adapter(self, adapter: Adapter) -> None:
+        """Put another record in the place of the one of the same name, if there is one."""
+        table = _tables.adapters
+        changed = update(table).where(table.c.name == adapter.name)
+        with self.database.write() as connection:
+            connection.execute(changed.values(body=adapter.model_dump_json()))
+
     def adapter(self, name: str) -> Adapter:
         """One adapter.
 

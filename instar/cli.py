@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 
 from instar import (
     _cli_ablate,
+    _cli_adapters,
     _cli_backup,
     _cli_bench,
     _cli_clock,
@@ -43,6 +44,7 @@ _cli_evolve.register(app)
 _cli_bench.register(app)
 _cli_ablate.register(app)
 _cli_memory.register(app)
+_cli_adapters.register(app)
 _cli_other.register(app)
 _cli_pocket.register(app)
 _cli_purge.register(app)

@@ -176,6 +176,18 @@ class Evolve(Section):
     generations: PositiveInt = 3
 
 
+class Prune(Section):
+    """What is let go: adapters that were rejected so many turns ago or are beyond a number, the rows
+    that no kept adapter was made of, finished bench runs beyond a number (unset: none of them). With
+    ``auto`` a run does it by itself after each turn; `instar.pruning` says what always stays.
+    """
+
+    auto: bool = False
+    turns: Annotated[int, Field(ge=0)] = 3
+    rejected: Annotated[int, Field(ge=0)] = 4
+    runs: Annotated[int | None, Field(ge=1)] = None
+
+
 class Config(Section):
     """All settings. ``methods`` holds, by id of a method, what goes to that method's own config."""
 
@@ -195,6 +207,7 @@ class Config(Section):
     evolve: Evolve = Evolve()
     limits: Limits = Limits()
     once: Once = Once()
+    prune: Prune = Prune()
     methods: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 

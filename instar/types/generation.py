@@ -50,6 +50,8 @@ class Adapter(Record):
         dataset: Hash of the rows it was trained on.
         recipe: Settings of the training.
         metrics: What was measured while training.
+        pinned: A person wants it kept, whatever the policy of pruning says.
+        pruned: When its weights were deleted; None where they are there. What is said of it stays.
     """
 
     name: str
@@ -60,3 +62,5 @@ class Adapter(Record):
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
     created: float = 0.0
+    pinned: bool = False
+    pruned: float | None = None
