@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from instar import _cli_prune
+from instar import _cli_prune, _cli_push
 from instar._cli_common import (
     AsJson,
     Folder,
@@ -45,6 +45,7 @@ def register(app: typer.Typer) -> None:
     adapters.command("show")(show_adapter)
     adapters.command("export")(export_adapter)
     adapters.command("pin")(pin_adapter)
+    _cli_push.register(adapters)
     _cli_prune.register(adapters)
     app.add_typer(adapters, name="adapters")
 

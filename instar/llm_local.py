@@ -88,7 +88,7 @@ class LocalEngine:
         loop = asyncio.get_running_loop()
         if self._model is None:
             await loop.run_in_executor(self._thread, self._load)
-        ids = self._tokenizer(self._render(messages, tools), add_special_tokens=False)["input_ids"]
+        ids = self.encode(messages, tools)
         self._check_length(len(ids))
         guide = self._guides.start(tools) if self._guides and tools else None
         request = Request(ids, tuple(tools), sampling, adapter, loop.create_future(), guide)
@@ -96,6 +96,11 @@ class LocalEngine:
         if self._worker is None or self._worker.done():
             self._worker = loop.create_task(self._serve())
         return await request.answer
+
+    def encode(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> list[int]:
+        """A prompt as the model reads it, once something was asked."""
+        text = self._render(messages, tools)
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     async def _serve(self) -> None:
         """Answer until nothing waits."""

@@ -273,6 +273,9 @@ class _Search:
 
 
 def _went_on(adapter: Adapter, found: set[str]) -> bool:
+    parts = adapter.recipe.get("parts")  # of one that others were composed into
+    if isinstance(parts, dict) and found.intersection(parts):
+        return True
     return adapter.parent in found and adapter.recipe.get("start", "parent") == "parent"
 
 
