@@ -88,12 +88,11 @@ def list_adapters(as_json: AsJson = False, workspace: Folder = None, seed: Seed 
 def _described(config: Config, store: Store) -> list[dict[str, Any]]:
     from instar.pruning import folder_bytes
 
-    faults = {Path(f.path).name: f.why for f in _registry(config, store).faults()}
     generations = store.generations()
     return [
         {
             **adapter.model_dump(mode="json", exclude={"path"}),
-            "state": _state(adapter, faults),
+            "state": _state(adapter, config.workspace / "adapters" / adapter.name),
             "trainer": adapter.recipe.get("trainer", ""),
             "bytes": folder_bytes(config.workspace / "adapters" / adapter.name),
             "generations": {g.id: g.status.value for g in generations if g.adapter == adapter.name},
@@ -102,10 +101,14 @@ def _described(config: Config, store: Store) -> list[dict[str, Any]]:
     ]
 
 
-def _state(adapter: Adapter, faults: dict[str, str]) -> str:
+def _state(adapter: Adapter, folder: Path) -> str:
+    """What a look at the folder says, without reading the weights."""
+    from finetune.registry import sealed_files
+
     if adapter.pruned is not None:
         return "pruned"
-    return faults.get(adapter.name, "pinned" if adapter.pinned else "whole")
+    missing = [path.name for path in sealed_files(folder) if not path.is_file()]
+    return f"{missing[0]} is missing" if missing else "pinned" if adapter.pinned else "there"
 
 
 def _users(adapter: dict[str, Any]) -> str:
@@ -116,10 +119,14 @@ def show_adapter(
     name: Name, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None
 ) -> None:
     """One adapter: base, lineage, recipe, rows, what was measured, and who serves it."""
+    from finetune.registry import broken
+
     config = load(workspace, seed, None)
     with _store(config) as store:
         chosen = store.adapter(_name(store, name)).name
         [found] = [a for a in _described(config, store) if a["name"] == chosen]
+        if found["pruned"] is None:
+            found["state"] = broken(config.workspace / "adapters" / chosen) or found["state"]
         lineage = _lineage(store, chosen)
         verdicts = {g.id: g.verdict for g in store.generations() if g.adapter == chosen}
     found |= {"lineage": lineage, "verdicts": verdicts}

@@ -121,6 +121,11 @@ class Ledger:
             _set(connection, "served", served)
         return chosen
 
+    def served(self) -> list[str]:
+        """Generations that one can go back to, the last of them last."""
+        with self.database.read() as connection:
+            return list(_get(connection, "served") or [])
+
     def set_status(
         self, id: str, status: GenerationStatus, verdict: dict[str, JsonValue] | None = None
     ) -> Generation:

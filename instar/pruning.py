@@ -230,6 +230,8 @@ def _needed(store: Store, generations: Mapping[str, Generation]) -> Iterator[tup
             yield one.id, f"{one.id} is retired: one can go back to it"
         elif one.status is GenerationStatus.CANDIDATE:
             yield one.id, f"candidate {one.id} was not rejected"
+    for id in store.served():
+        yield id, f"{id} served: one can go back to it"
     active = store.active()
     if active is not None:
         yield from (

@@ -57,8 +57,8 @@ def test_adapters_are_listed_with_who_serves_them(instar, workspace):
     _, first, second = workspace
     found = json.loads(instar("adapters", "list", "--json")[1])
     assert [(a["name"], a["state"], a["generations"]) for a in found["adapters"]] == [
-        (first.name, "whole", {"g1": "active"}),
-        (second.name, "whole", {"g2": "rejected"}),
+        (first.name, "there", {"g1": "active"}),
+        (second.name, "there", {"g2": "rejected"}),
     ]
     sizes = [
         sum(p.stat().st_size for p in (workspace[0] / "adapters" / a.name).iterdir())
@@ -69,7 +69,10 @@ def test_adapters_are_listed_with_who_serves_them(instar, workspace):
     assert "g1 (active)" in told and second.name in told
 
 
-def test_a_damaged_adapter_is_listed_with_what_is_wrong(instar, workspace):
+def test_a_damaged_adapter_is_shown_with_what_is_wrong(instar, workspace):
+    weights = workspace[0] / "adapters" / workspace[1].name / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    assert "was changed or is cut short" in instar("adapters", "show", workspace[1].name)[1]
     (workspace[0] / "adapters" / workspace[1].name / "adapter_config.json").unlink()
     assert "adapter_config.json is missing" in instar("adapters", "list")[1]
 

@@ -110,6 +110,15 @@ def test_what_a_rollback_needs_stays(place):
     assert place.gone() == set(), "what was rolled back from may be promoted again"
 
 
+def test_what_served_stays_whatever_a_gate_said_of_it_later(place):
+    tree(place)
+    place.store.add_generation(generation("g9"))
+    place.store.activate("g9")  # which came after none of them
+    for id in ("g3", "g4", "g5"):
+        place.store.set_status(id, REJECTED)
+    assert place.gone() == {of + id for id in ("g2", "g4", "g6", "g7") for of in ("", "d-")}
+
+
 def test_rejected_ones_go_by_age_and_by_number(place):
     tree(place)
     assert place.gone(Prune(turns=3, rejected=9)) == {"g2", "d-g2"}

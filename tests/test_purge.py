@@ -180,6 +180,15 @@ def p_text(folder: Path) -> str:
     return next(folder.rglob("*.jsonl")).read_text()
 
 
+def test_what_was_composed_of_an_adapter_is_named_and_a_pruned_one_is_not(place: Path) -> None:
+    parts = {"parent": "ad3", "recipe": {"trainer": "compose", "parts": {"ad3": 1.0, "ad1": 1.0}}}
+    with Store.open(place) as store:
+        first = store.adapter("ad1")
+        store.add_adapter(first.model_copy(update={"name": "ad4", "dataset": "both", **parts}))
+        store.change_adapter(first.model_copy(update={"pruned": 1.0}))
+    assert set(find(place, Wish(kind="task", value="t1")).adapters) == {"ad2", "ad4"}
+
+
 def test_an_adapter_that_serves_is_not_removed(place: Path) -> None:
     with Store.open(place, create=False) as store:
         store.finish_stage("g1/train", {"adapter": "ad1"})

@@ -243,7 +243,8 @@ class _Search:
         found = {a.name for a in made if a.dataset in rows}
         while later := {a.name for a in made if _went_on(a, found)} - found:
             found |= later
-        return tuple(sorted(found))
+        # The weights of a pruned one are gone; what went on from it may be here.
+        return tuple(sorted(found - {a.name for a in made if a.pruned is not None}))
 
     def _serving(self, adapters: tuple[str, ...]) -> tuple[str, ...]:
         bodies = self._connection.scalars(select(_tables.generations.c.body))
