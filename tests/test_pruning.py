@@ -1,6 +1,11 @@
 """What a policy lets go, and above all what it must not."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from stores import generation
@@ -13,6 +18,7 @@ from instar.pruning import find, prune
 from instar.store import Store
 from instar.types import GenerationStatus
 
+ROOT = Path(__file__).resolve().parent.parent
 ALL = Prune(turns=0, rejected=0)
 
 
@@ -222,6 +228,21 @@ def test_a_pruning_that_was_killed_is_finished_by_the_next(place):
     prune(place.store, place.path, Prune())
     assert record.name not in place.left("adapters")
     assert place.store.adapter(record.name).pruned == 1.0
+
+
+def test_killed_between_record_and_folder_it_goes_on(place):
+    tree(place)
+    command = [sys.executable, "-m", "instar.cli", "adapters", "prune", "--turns", "0"]
+    command += ["--workspace", str(place.path), "--json"]
+    dying = {**os.environ, "INSTAR_FAILPOINT": "prune.record:2"}
+    killed = subprocess.run(command, env=dying, capture_output=True, timeout=60, cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL and killed.stdout == b""
+    assert place.registry.faults() == []
+    again = subprocess.run(command, capture_output=True, timeout=60, cwd=ROOT, check=True)
+    reasons = {g["name"]: g["reason"] for g in json.loads(again.stdout)["gone"]}
+    assert len([name for name, why in reasons.items() if "left over" in why]) == 1
+    kept = {place.names[id] for id in ("g1", "g3", "g4", "g5")}
+    assert set(place.left("adapters")) == kept
 
 
 def test_the_command_shows_what_would_go_and_then_does_it(place, capsys, monkeypatch):
