@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import difflib
 import json
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import IntegrityError
 
 from instar import _tables
-from instar._database import Database, parse
+from instar._database import parse
+from instar._stage_log import StageLog
 from instar.errors import UnknownName
 from instar.failpoints import reach
 from instar.types import Adapter, Generation, GenerationStatus
@@ -27,12 +27,8 @@ __all__ = ["Ledger", "body_of", "count", "path_of"]
 _NAMES_IN_ERRORS = 20
 
 
-class Ledger:
+class Ledger(StageLog):
     """Generations, adapters, finished stages, counters and the embedder on record."""
-
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
-        self.database = database
-        self._clock = clock
 
     # Generations
 
@@ -180,39 +176,7 @@ class Ledger:
             bodies = connection.scalars(select(table.c.body).order_by(table.c.row))
             return [parse(Adapter, body) for body in bodies]
 
-    # Stages, counters, the embedder
-
-    def stage(self, key: str) -> dict[str, Any] | None:
-        """The output of a finished stage, or None."""
-        table = _tables.stages
-        with self.database.read() as connection:
-            value = connection.scalar(select(table.c.value).where(table.c.key == key))
-        return None if value is None else dict(json.loads(value))
-
-    def finish_stage(self, key: str, value: dict[str, Any]) -> None:
-        """Say that a stage is finished, with an output of JSON values."""
-        values = {"key": key, "value": json.dumps(value, allow_nan=False), "at": self._clock()}
-        statement = insert(_tables.stages).values(values)
-        changed = {"value": statement.excluded.value, "at": statement.excluded.at}
-        with self.database.write() as connection:
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["key"], set_=changed)
-            )
-
-    def finished_at(self, key: str) -> float | None:
-        """When a stage was last finished, in seconds since the epoch; None where it never was."""
-        table = _tables.stages
-        with self.database.read() as connection:
-            return connection.scalar(select(table.c.at).where(table.c.key == key))
-
-    def stages(self, prefix: str = "") -> dict[str, dict[str, Any]]:
-        """Finished stages whose key begins with a prefix, by key, first finished first."""
-        table = _tables.stages
-        query = select(table.c.key, table.c.value).order_by(table.c.at, table.c.key)
-        with self.database.read() as connection:
-            begins = func.substr(table.c.key, 1, len(prefix)) == prefix
-            rows = connection.execute(query.where(begins))
-            return {row.key: json.loads(row.value) for row in rows}
+    # Counters, the embedder
 
     def counter(self, name: str) -> int:
         """The next number of a counter that lasts, from 1."""
