@@ -1,28 +1,50 @@
 """Whether a candidate generation may take the place of the active one.
 
 Pure arithmetic on paired episodes. A candidate is promoted if its clean success is shown to be no
-worse than a margin allows, and it is significantly better in success, in tokens or in steps; the
-last two are compared where both succeeded, else failing quickly would look like thrift, and must be
-saved by a share that matters. It is rejected only for measured failures. An episode that could not be
-measured counts against the candidate when it asks to be promoted, and for it when it would be
-rejected. Three looks at 95 % are taken, one a figure; the rates of false promotion that follow are in
-the tests.
+worse than a margin allows, it is surely better in success, in tokens or in steps, and no group of
+tasks has surely lost more than a line allows. Tokens and steps are compared where both succeeded,
+else failing quickly would look like thrift, and must be saved by a share that matters. It is rejected
+only for measured failures. An episode that could not be measured counts against the candidate when it
+asks to be promoted, and for it when it would be rejected.
+
+The chance of a false promotion is at most ``alpha``: one that is worse than the margin passes the
+first condition with that chance, one that is better in nothing the second, of which success takes
+half and tokens and steps a quarter each. Sequential, this holds however often one looks, so that one
+may stop as soon as something is decided. `benchmarks.studies.gate` measures the rates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, TypeAlias
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
-from instar.stats import Interval, Paired, paired
-from instar.types import Record, Status, Trajectory
+from finetune._figures import (
+    Figure,
+    Values,
+    evidence,
+    figure,
+    growth,
+    means,
+    savings,
+    success,
+    watched,
+)
+from finetune._groups import Group, groups
+from finetune._pairs import Pair, pairs_of
+from finetune._wording import sentence
+from instar.types import Record, Trajectory
 
-__all__ = ["Figure", "GateConfig", "Verdict", "decide"]
+__all__ = ["Figure", "GateConfig", "Pair", "Verdict", "decide", "enough", "pairs_of", "weigh"]
 
 Decision: TypeAlias = Literal["promote", "reject", "undecided"]
-_Key: TypeAlias = tuple[str, int]
+
+_SUCCESS, _THRIFT = 0.5, 0.25
+"""Parts of alpha that a gain of success and one of tokens or of steps may take."""
+_OPTIMISM = 2.0
+"""Standard errors by which the truth may be better than what was seen."""
 
 
 class GateConfig(Record):
@@ -30,40 +52,25 @@ class GateConfig(Record):
 
     Attributes:
         margin: How much worse clean success may be at most and still be called no worse.
-        level: Of the intervals.
-        alpha: Of the exact test on success.
+        alpha: Highest chance of a false promotion.
+        harm: Highest chance of rejecting what is not worse.
+        level: Of the intervals that are shown.
         thrift: Share of tokens or steps that must be saved at least for that to count as better.
+        group_margin: How much worse a group may be at most.
+        group_level: Of the intervals of all groups together.
+        sequential: Whether it is looked at again and again, so that one may stop early.
         seed: Of the bootstrap.
     """
 
     margin: float = Field(default=0.05, ge=0, lt=1)
+    alpha: float = Field(default=0.025, gt=0, lt=0.25)
+    harm: float = Field(default=0.025, gt=0, lt=0.25)
     level: float = Field(default=0.95, gt=0.5, lt=1)
-    alpha: float = Field(default=0.05, gt=0, lt=1)
     thrift: float = Field(default=0.02, ge=0, lt=1)
+    group_margin: float = Field(default=0.1, ge=0, lt=1)
+    group_level: float = Field(default=0.95, gt=0.5, lt=1)
+    sequential: bool = False
     seed: int = 0
-
-
-class Figure(Record):
-    """One paired comparison: means of both sides, and candidate minus active.
-
-    Attributes:
-        n: Pairs compared; 0 where there was nothing to compare.
-    """
-
-    active: float | None = None
-    candidate: float | None = None
-    difference: float | None = None
-    interval: Interval | None = None
-    p: float | None = None
-    n: int = 0
-
-    def above(self, bound: float) -> bool:
-        """Whether the whole interval lies above ``bound``."""
-        return self.interval is not None and self.interval.low > bound
-
-    def below(self, bound: float) -> bool:
-        """Whether the whole interval lies below ``bound``."""
-        return self.interval is not None and self.interval.high < bound
 
 
 class Verdict(Record):
@@ -72,10 +79,13 @@ class Verdict(Record):
     Attributes:
         sentence: The decision for people.
         reasons: What was and what was not shown.
+        alpha: Highest chance of a false promotion that it took.
+        sequential: Whether its intervals hold however often it was looked at.
         success: With every unknown counted against the candidate.
         best_case: The same with every unknown counted for it.
         tokens: Where both succeeded.
         steps: Where both succeeded.
+        groups: Success by group, the one that looks worst first.
         unknown: Pairs with an episode that could not be measured.
         missing: Episodes of the active side without a candidate's; counted as unknown.
     """
@@ -85,12 +95,25 @@ class Verdict(Record):
     reasons: tuple[str, ...]
     n: int
     margin: float
+    alpha: float
+    sequential: bool
     success: Figure
     best_case: Figure
     tokens: Figure
     steps: Figure
+    groups: tuple[Group, ...] = ()
     unknown: int
     missing: int
+
+
+class _Shown(NamedTuple):
+    """What is surely so."""
+
+    no_worse: bool
+    better: bool
+    fewer_tokens: bool
+    fewer_steps: bool
+    worse: bool
 
 
 def decide(
@@ -103,143 +126,166 @@ def decide(
     Raises:
         ValueError: A side has two episodes of one task and seed.
     """
+    return weigh(pairs_of(candidate, active), config)
+
+
+def weigh(pairs: Sequence[Pair], config: GateConfig | None = None) -> Verdict:
+    """Decide on pairs, in the order in which they were measured."""
     config = config or GateConfig()
-    ours, theirs = _by_key(candidate), _by_key(active)
-    keys = sorted(theirs)
-    missing = sum(key not in ours for key in keys)
-    outcome = [(_passed(theirs[key]), _passed(ours.get(key))) for key in keys]
-    success = _success(keys, outcome, config)
-    best_case = _success(keys, [_for_candidate(pair) for pair in outcome], config)
-    both = [k for k, pair in zip(keys, outcome, strict=True) if pair == (1.0, 1.0)]
-    tokens = _figure(both, [(theirs[k].usage.tokens, ours[k].usage.tokens) for k in both], config)
-    steps = _figure(both, [(len(theirs[k].steps), len(ours[k].steps)) for k in both], config)
-    decision, reasons = _judge(success, best_case, tokens, steps, config)
+    values = _values(pairs)
+    figures = {name: _figure(name, found, config) for name, found in values.items()}
+    shown = _watched(values, config) if config.sequential else _once(values, config)
+    limit = (config.group_margin, config.group_level)
+    parts = groups(pairs, *limit, config.sequential, config.seed)
+    decision, reasons = _judge(shown, figures, parts, config)
+    success, best_case = figures["success"], figures["best_case"]
     return Verdict(
         decision=decision,
-        sentence=_sentence(decision, reasons, success, best_case),
+        sentence=sentence(decision, reasons, success, best_case),
         reasons=reasons,
         n=success.n,
         margin=config.margin,
-        success=success,
-        best_case=best_case,
-        tokens=tokens,
-        steps=steps,
-        unknown=sum(None in pair for pair in outcome),
-        missing=missing,
+        alpha=config.alpha,
+        sequential=config.sequential,
+        groups=parts,
+        unknown=sum(pair.unknown for pair in pairs),
+        missing=sum(pair.missing for pair in pairs),
+        **figures,
     )
 
 
-def _by_key(trajectories: Sequence[Trajectory]) -> dict[_Key, Trajectory]:
-    found = {(t.task.id, t.seed): t for t in trajectories}
-    if len(found) < len(trajectories):
-        raise ValueError("one side of the gate has two episodes of one task and seed")
-    return found
+def _values(pairs: Sequence[Pair]) -> dict[str, Values]:
+    return {
+        "success": success(pairs),
+        "best_case": success(pairs, favouring=True),
+        "tokens": savings(pairs, "tokens"),
+        "steps": savings(pairs, "steps"),
+    }
 
 
-def _passed(trajectory: Trajectory | None) -> float | None:
-    if trajectory is None or trajectory.score.status is Status.UNKNOWN:
-        return None
-    return float(trajectory.score.status is Status.PASS)
+def _figure(name: str, values: Values, config: GateConfig) -> Figure:
+    if config.sequential:
+        return watched(values, config.level, name not in ("tokens", "steps"))
+    return figure(values, config.level, config.seed)
 
 
-def _for_candidate(pair: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
-    active, candidate = pair
-    if active is None and candidate is None:
-        return pair
-    return (0.0 if active is None else active), (1.0 if candidate is None else candidate)
+def _once(values: Mapping[str, Values], config: GateConfig) -> _Shown:
+    """By intervals and exact tests, for one look."""
+
+    def at(name: str, chance: float) -> Figure:
+        return figure(values[name], 1 - 2 * chance, config.seed)
+
+    def beyond(found: Figure, chance: float, sign: int) -> bool:
+        sure = found.above(0) if sign > 0 else found.below(0)
+        return sure and found.p is not None and found.p < 2 * chance
+
+    floor = at("success", config.alpha).interval
+    gain, saving = _SUCCESS * config.alpha, _THRIFT * config.alpha
+    return _Shown(
+        no_worse=floor is not None and floor.low >= -config.margin,
+        better=beyond(at("success", gain), gain, 1),
+        fewer_tokens=at("tokens", saving).below(0),
+        fewer_steps=at("steps", saving).below(0),
+        worse=beyond(at("best_case", config.harm), config.harm, -1),
+    )
 
 
-def _success(
-    keys: Sequence[_Key], outcome: Sequence[tuple[float | None, float | None]], config: GateConfig
-) -> Figure:
-    known = [(k, pair) for k, pair in zip(keys, outcome, strict=True) if pair != (None, None)]
-    against = [(1.0 if a is None else a, 0.0 if c is None else c) for _, (a, c) in known]
-    return _figure([k for k, _ in known], against, config)
+def _watched(values: Mapping[str, Values], config: GateConfig) -> _Shown:
+    """By the evidence that bets have won, for any number of looks."""
+    success, best_case = values["success"], values["best_case"]
 
+    def sure(won: Sequence[float], chance: float) -> bool:
+        return max(won, default=0.0) >= math.log(1 / chance)
 
-def _figure(
-    keys: Sequence[_Key], values: Sequence[tuple[float, float]], config: GateConfig
-) -> Figure:
-    """Compare (active, candidate) values; seeds of one task are one cluster."""
-    if not values:
-        return Figure()
-    active, candidate = [a for a, _ in values], [c for _, c in values]
-    tasks = [task for task, _ in keys]
-    found: Paired | None = paired(active, candidate, tasks, config.level, config.seed)
-    if found is None:
-        return Figure()
-    return Figure(
-        active=sum(active) / len(active),
-        candidate=sum(candidate) / len(candidate),
-        difference=found.difference,
-        interval=found.interval,
-        p=found.p,
-        n=found.n,
+    def saved(name: str) -> bool:
+        won = evidence(values[name], turned=True, signs=True)
+        return sure(won.tolist(), _THRIFT * config.alpha)
+
+    return _Shown(
+        no_worse=sure(evidence(success, -config.margin).tolist(), config.alpha),
+        better=sure(evidence(success).tolist(), _SUCCESS * config.alpha),
+        fewer_tokens=saved("tokens"),
+        fewer_steps=saved("steps"),
+        worse=sure(evidence(best_case, turned=True).tolist(), config.harm),
     )
 
 
 def _judge(
-    success: Figure, best_case: Figure, tokens: Figure, steps: Figure, config: GateConfig
+    shown: _Shown, figures: Mapping[str, Figure], parts: Sequence[Group], config: GateConfig
 ) -> tuple[Decision, tuple[str, ...]]:
-    if best_case.below(0) and _exact(best_case, config):
+    if shown.worse:
         return "reject", ("clean success is significantly worse",)
-    no_worse = success.interval is not None and success.interval.low >= -config.margin
-    if not no_worse:
+    if not shown.no_worse:
         return "undecided", (
             f"clean success is not shown to be within {config.margin * 100:g} points",
         )
+    tokens, steps = figures["tokens"], figures["steps"]
     gains = (
-        (success.above(0) and _exact(success, config), "clean success is significantly better"),
-        (_saves(tokens, config), f"{_saving(tokens)} tokens where both succeed"),
-        (_saves(steps, config), f"{_saving(steps)} steps where both succeed"),
+        (shown.better, "clean success is significantly better"),
+        (
+            shown.fewer_tokens and _matters(tokens, config),
+            f"{_share(tokens)} tokens where both succeed",
+        ),
+        (
+            shown.fewer_steps and _matters(steps, config),
+            f"{_share(steps)} steps where both succeed",
+        ),
     )
-    found = tuple(reason for shown, reason in gains if shown)
-    if found:
-        return "promote", found
-    return "undecided", ("neither success nor tokens nor steps are significantly better",)
+    found = tuple(reason for yes, reason in gains if yes)
+    if not found:
+        return "undecided", ("neither success nor tokens nor steps are significantly better",)
+    lost = tuple(part.told(config.group_margin) for part in parts if part.blocks)
+    return ("reject", lost) if lost else ("promote", found)
 
 
-def _exact(figure: Figure, config: GateConfig) -> bool:
-    return figure.p is not None and figure.p < config.alpha
-
-
-def _saves(figure: Figure, config: GateConfig) -> bool:
-    """Whether less is surely used, and so much less that it matters to somebody."""
-    if not figure.active or figure.difference is None:
+def _matters(saved: Figure, config: GateConfig) -> bool:
+    """Whether so much less is used that it matters to somebody."""
+    if not saved.active or saved.difference is None:
         return False
-    return figure.below(0) and -figure.difference >= config.thrift * figure.active
+    return -saved.difference >= config.thrift * saved.active
 
 
-def _saving(figure: Figure) -> str:
-    if not figure.active or figure.difference is None:
+def _share(saved: Figure) -> str:
+    if not saved.active or saved.difference is None:
         return "no fewer"
-    return f"{-figure.difference / figure.active:.0%} fewer"
+    return f"{-saved.difference / saved.active:.0%} fewer"
 
 
-def _sentence(
-    decision: Decision, reasons: Sequence[str], success: Figure, best_case: Figure
-) -> str:
-    head = {"promote": "Promoted", "reject": "Rejected", "undecided": "Undecided"}[decision]
-    if success.difference is None or success.active is None or success.candidate is None:
-        return f"{head}: no pair of episodes could be compared."
-    numbers = (
-        f"clean success {success.active:.0%} -> {success.candidate:.0%}, "
-        f"difference {_points(success)}{_p(success)}, n={success.n}"
+def enough(pairs: Sequence[Pair], left: int, config: GateConfig) -> bool:
+    """Whether measuring can stop: something is decided, or so many more pairs could hardly do it.
+
+    Stopping because it is hopeless promotes nobody, so it costs no certainty. The truth is taken to be
+    two standard errors better (or worse) than what was seen, and the evidence to grow as it would then.
+    """
+    if not config.sequential or left <= 0:
+        return left <= 0
+    values = _values(pairs)
+    shown = _watched(values, config)
+    gain = shown.better or any(
+        yes and _matters(means(values[name]), config)
+        for yes, name in ((shown.fewer_tokens, "tokens"), (shown.fewer_steps, "steps"))
     )
-    if best_case.difference != success.difference:
-        numbers += f"; with every unknown counted for the candidate {_points(best_case)}"
-    return f"{head}: {' and '.join(reasons)} ({numbers})."
+    return shown.worse or (shown.no_worse and gain) or _hopeless(values, left, config)
 
 
-def _p(figure: Figure) -> str:
-    """The exact test decides together with the interval, and may not agree with it."""
-    if figure.p is None:
-        return ""
-    return ", p<0.001" if figure.p < 0.001 else f", p={figure.p:.3f}"
+def _hopeless(values: Mapping[str, Values], left: int, config: GateConfig) -> bool:
+    success, saving = values["success"], _THRIFT * config.alpha
+    ways = (
+        (success, 0.0, False, False, _SUCCESS * config.alpha),
+        (values["tokens"], 0.0, True, True, saving),
+        (values["steps"], 0.0, True, True, saving),
+    )
+    floor = _reachable(success, -config.margin, False, False, config.alpha, left)
+    gain = any(_reachable(*way, left) for way in ways)
+    harm = _reachable(values["best_case"], 0.0, True, False, config.harm, left)
+    return not (floor and gain) and not harm
 
 
-def _points(figure: Figure) -> str:
-    points = f"{(figure.difference or 0) * 100:+.1f} points"
-    if figure.interval is None:
-        return points
-    return f"{points} [{figure.interval.low * 100:+.1f}, {figure.interval.high * 100:+.1f}]"
+def _reachable(
+    values: Values, above: float, turned: bool, signs: bool, chance: float, left: int
+) -> bool:
+    won = evidence(values, above, turned, signs)
+    if not len(won):
+        return True
+    need = math.log(1 / chance) - float(won.max())
+    return need <= left * growth(values, above, turned, signs, _OPTIMISM)
