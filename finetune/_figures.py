@@ -25,7 +25,7 @@ __all__ = [
     "Values",
     "evidence",
     "figure",
-    "growth",
+    "differences",
     "means",
     "savings",
     "success",
@@ -97,7 +97,7 @@ def watched(values: Values, level: float, bounded: bool = True) -> Figure:
     found = means(values)
     if not bounded or not found.n:
         return found
-    sample = sequences.bounded(_differences(values), -1.0)
+    sample = sequences.bounded(differences(values), -1.0)
     return found.model_copy(update={"interval": sequences.interval(sample, level)})
 
 
@@ -110,7 +110,7 @@ def means(values: Values) -> Figure:
     return Figure(active=active, candidate=candidate, difference=candidate - active, n=n)
 
 
-def _differences(values: Values, signs: bool = False) -> NDArray[np.float64]:
+def differences(values: Values, signs: bool = False) -> NDArray[np.float64]:
     """Candidate minus active, one a task: the mean over its seeds, in the order of first sight."""
     if len(set(values.tasks)) == len(values.tasks):
         each = np.array(values.candidate, dtype=np.float64) - np.array(values.active)
@@ -135,22 +135,6 @@ def evidence(
         turned: Active minus candidate instead.
         signs: Bet on which side is higher instead of by how much.
     """
-    differences = _differences(values, signs)
-    sample = sequences.bounded(-differences if turned else differences, -1.0)
+    found = differences(values, signs)
+    sample = sequences.bounded(-found if turned else found, -1.0)
     return sequences.log_wealth(sample, above)
-
-
-def growth(values: Values, above: float, turned: bool, signs: bool, optimism: float) -> float:
-    """How much the evidence of one more pair grows if the truth is better than what was seen.
-
-    The best bet wins about half of the squared mean over the mean square, and no bet of ours more.
-
-    Args:
-        optimism: Standard errors by which the mean is better.
-    """
-    differences = _differences(values, signs) * (-1 if turned else 1) - above
-    n = len(differences)
-    # One of each sign more: pairs that agree so far are no proof that all will.
-    spread = math.sqrt((float(((differences - differences.mean()) ** 2).sum()) + 2) / (n + 2))
-    mean = float(differences.mean()) + optimism * spread / math.sqrt(n)
-    return 0.0 if mean <= 0 else mean**2 / (2 * (mean**2 + spread**2))

@@ -9,8 +9,8 @@ asks to be promoted, and for it when it would be rejected.
 
 The chance of a false promotion is at most ``alpha``: one that is worse than the margin passes the
 first condition with that chance, one that is better in nothing the second, of which success takes
-half and tokens and steps a quarter each. Sequential, this holds however often one looks, so that one
-may stop as soon as something is decided. `benchmarks.studies.gate` measures the rates.
+half and tokens and steps a quarter each. `finetune.stopping` keeps to that over several looks, so that
+one may stop as soon as something is decided. `benchmarks.studies.gate` measures the rates.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from finetune._figures import (
     Values,
     evidence,
     figure,
-    growth,
     means,
     savings,
     success,
@@ -37,14 +36,27 @@ from finetune._pairs import Pair, pairs_of
 from finetune._wording import sentence
 from instar.types import Record, Trajectory
 
-__all__ = ["Figure", "GateConfig", "Pair", "Verdict", "decide", "enough", "pairs_of", "weigh"]
+__all__ = [
+    "Figure",
+    "SUCCESS",
+    "THRIFT",
+    "GateConfig",
+    "Pair",
+    "Shown",
+    "Test",
+    "Verdict",
+    "decide",
+    "pairs_of",
+    "shown",
+    "values_of",
+    "weigh",
+]
 
 Decision: TypeAlias = Literal["promote", "reject", "undecided"]
+Test: TypeAlias = Literal["once", "spending", "betting"]
 
-_SUCCESS, _THRIFT = 0.5, 0.25
+SUCCESS, THRIFT = 0.5, 0.25
 """Parts of alpha that a gain of success and one of tokens or of steps may take."""
-_OPTIMISM = 2.0
-"""Standard errors by which the truth may be better than what was seen."""
 
 
 class GateConfig(Record):
@@ -58,7 +70,8 @@ class GateConfig(Record):
         thrift: Share of tokens or steps that must be saved at least for that to count as better.
         group_margin: How much worse a group may be at most.
         group_level: Of the intervals of all groups together.
-        sequential: Whether it is looked at again and again, so that one may stop early.
+        test: ``once`` and ``spending`` use intervals and exact tests; ``betting`` what may be looked at
+            without end.
         seed: Of the bootstrap.
     """
 
@@ -69,7 +82,7 @@ class GateConfig(Record):
     thrift: float = Field(default=0.02, ge=0, lt=1)
     group_margin: float = Field(default=0.1, ge=0, lt=1)
     group_level: float = Field(default=0.95, gt=0.5, lt=1)
-    sequential: bool = False
+    test: Test = "once"
     seed: int = 0
 
 
@@ -80,7 +93,7 @@ class Verdict(Record):
         sentence: The decision for people.
         reasons: What was and what was not shown.
         alpha: Highest chance of a false promotion that it took.
-        sequential: Whether its intervals hold however often it was looked at.
+        test: How it was looked at.
         success: With every unknown counted against the candidate.
         best_case: The same with every unknown counted for it.
         tokens: Where both succeeded.
@@ -96,7 +109,7 @@ class Verdict(Record):
     n: int
     margin: float
     alpha: float
-    sequential: bool
+    test: Test
     success: Figure
     best_case: Figure
     tokens: Figure
@@ -106,14 +119,19 @@ class Verdict(Record):
     missing: int
 
 
-class _Shown(NamedTuple):
-    """What is surely so."""
+class Shown(NamedTuple):
+    """What is surely so of a candidate."""
 
     no_worse: bool
     better: bool
     fewer_tokens: bool
     fewer_steps: bool
     worse: bool
+
+    @property
+    def gain(self) -> bool:
+        """Whether it is better in something."""
+        return self.better or self.fewer_tokens or self.fewer_steps
 
 
 def decide(
@@ -132,12 +150,12 @@ def decide(
 def weigh(pairs: Sequence[Pair], config: GateConfig | None = None) -> Verdict:
     """Decide on pairs, in the order in which they were measured."""
     config = config or GateConfig()
-    values = _values(pairs)
-    figures = {name: _figure(name, found, config) for name, found in values.items()}
-    shown = _watched(values, config) if config.sequential else _once(values, config)
+    values = values_of(pairs)
+    figures = {name: _figure(name, part, config) for name, part in values.items()}
+    found = shown(values, config)
     limit = (config.group_margin, config.group_level)
-    parts = groups(pairs, *limit, config.sequential, config.seed)
-    decision, reasons = _judge(shown, figures, parts, config)
+    parts = groups(pairs, *limit, _betting(config), config.seed)
+    decision, reasons = _judge(found, figures, parts, config)
     success, best_case = figures["success"], figures["best_case"]
     return Verdict(
         decision=decision,
@@ -146,7 +164,7 @@ def weigh(pairs: Sequence[Pair], config: GateConfig | None = None) -> Verdict:
         n=success.n,
         margin=config.margin,
         alpha=config.alpha,
-        sequential=config.sequential,
+        test=config.test,
         groups=parts,
         unknown=sum(pair.unknown for pair in pairs),
         missing=sum(pair.missing for pair in pairs),
@@ -154,7 +172,8 @@ def weigh(pairs: Sequence[Pair], config: GateConfig | None = None) -> Verdict:
     )
 
 
-def _values(pairs: Sequence[Pair]) -> dict[str, Values]:
+def values_of(pairs: Sequence[Pair]) -> dict[str, Values]:
+    """What is compared, by the name of its figure in the verdict."""
     return {
         "success": success(pairs),
         "best_case": success(pairs, favouring=True),
@@ -164,12 +183,21 @@ def _values(pairs: Sequence[Pair]) -> dict[str, Values]:
 
 
 def _figure(name: str, values: Values, config: GateConfig) -> Figure:
-    if config.sequential:
+    if _betting(config):
         return watched(values, config.level, name not in ("tokens", "steps"))
     return figure(values, config.level, config.seed)
 
 
-def _once(values: Mapping[str, Values], config: GateConfig) -> _Shown:
+def _betting(config: GateConfig) -> bool:
+    return config.test == "betting"
+
+
+def shown(values: Mapping[str, Values], config: GateConfig) -> Shown:
+    """What is surely so at this look."""
+    return _watched(values, config) if _betting(config) else _once(values, config)
+
+
+def _once(values: Mapping[str, Values], config: GateConfig) -> Shown:
     """By intervals and exact tests, for one look."""
 
     def at(name: str, chance: float) -> Figure:
@@ -180,17 +208,17 @@ def _once(values: Mapping[str, Values], config: GateConfig) -> _Shown:
         return sure and found.p is not None and found.p < 2 * chance
 
     floor = at("success", config.alpha).interval
-    gain, saving = _SUCCESS * config.alpha, _THRIFT * config.alpha
-    return _Shown(
+    gain, saving = SUCCESS * config.alpha, THRIFT * config.alpha
+    return Shown(
         no_worse=floor is not None and floor.low >= -config.margin,
         better=beyond(at("success", gain), gain, 1),
-        fewer_tokens=at("tokens", saving).below(0),
-        fewer_steps=at("steps", saving).below(0),
+        fewer_tokens=_matters(values["tokens"], config) and at("tokens", saving).below(0),
+        fewer_steps=_matters(values["steps"], config) and at("steps", saving).below(0),
         worse=beyond(at("best_case", config.harm), config.harm, -1),
     )
 
 
-def _watched(values: Mapping[str, Values], config: GateConfig) -> _Shown:
+def _watched(values: Mapping[str, Values], config: GateConfig) -> Shown:
     """By the evidence that bets have won, for any number of looks."""
     success, best_case = values["success"], values["best_case"]
 
@@ -199,11 +227,11 @@ def _watched(values: Mapping[str, Values], config: GateConfig) -> _Shown:
 
     def saved(name: str) -> bool:
         won = evidence(values[name], turned=True, signs=True)
-        return sure(won.tolist(), _THRIFT * config.alpha)
+        return _matters(values[name], config) and sure(won.tolist(), THRIFT * config.alpha)
 
-    return _Shown(
+    return Shown(
         no_worse=sure(evidence(success, -config.margin).tolist(), config.alpha),
-        better=sure(evidence(success).tolist(), _SUCCESS * config.alpha),
+        better=sure(evidence(success).tolist(), SUCCESS * config.alpha),
         fewer_tokens=saved("tokens"),
         fewer_steps=saved("steps"),
         worse=sure(evidence(best_case, turned=True).tolist(), config.harm),
@@ -211,25 +239,19 @@ def _watched(values: Mapping[str, Values], config: GateConfig) -> _Shown:
 
 
 def _judge(
-    shown: _Shown, figures: Mapping[str, Figure], parts: Sequence[Group], config: GateConfig
+    seen: Shown, figures: Mapping[str, Figure], parts: Sequence[Group], config: GateConfig
 ) -> tuple[Decision, tuple[str, ...]]:
-    if shown.worse:
+    if seen.worse:
         return "reject", ("clean success is significantly worse",)
-    if not shown.no_worse:
+    if not seen.no_worse:
         return "undecided", (
             f"clean success is not shown to be within {config.margin * 100:g} points",
         )
     tokens, steps = figures["tokens"], figures["steps"]
     gains = (
-        (shown.better, "clean success is significantly better"),
-        (
-            shown.fewer_tokens and _matters(tokens, config),
-            f"{_share(tokens)} tokens where both succeed",
-        ),
-        (
-            shown.fewer_steps and _matters(steps, config),
-            f"{_share(steps)} steps where both succeed",
-        ),
+        (seen.better, "clean success is significantly better"),
+        (seen.fewer_tokens, f"{_share(tokens)} tokens where both succeed"),
+        (seen.fewer_steps, f"{_share(steps)} steps where both succeed"),
     )
     found = tuple(reason for yes, reason in gains if yes)
     if not found:
@@ -238,8 +260,9 @@ def _judge(
     return ("reject", lost) if lost else ("promote", found)
 
 
-def _matters(saved: Figure, config: GateConfig) -> bool:
+def _matters(values: Values, config: GateConfig) -> bool:
     """Whether so much less is used that it matters to somebody."""
+    saved = means(values)
     if not saved.active or saved.difference is None:
         return False
     return -saved.difference >= config.thrift * saved.active
@@ -249,43 +272,3 @@ def _share(saved: Figure) -> str:
     if not saved.active or saved.difference is None:
         return "no fewer"
     return f"{-saved.difference / saved.active:.0%} fewer"
-
-
-def enough(pairs: Sequence[Pair], left: int, config: GateConfig) -> bool:
-    """Whether measuring can stop: something is decided, or so many more pairs could hardly do it.
-
-    Stopping because it is hopeless promotes nobody, so it costs no certainty. The truth is taken to be
-    two standard errors better (or worse) than what was seen, and the evidence to grow as it would then.
-    """
-    if not config.sequential or left <= 0:
-        return left <= 0
-    values = _values(pairs)
-    shown = _watched(values, config)
-    gain = shown.better or any(
-        yes and _matters(means(values[name]), config)
-        for yes, name in ((shown.fewer_tokens, "tokens"), (shown.fewer_steps, "steps"))
-    )
-    return shown.worse or (shown.no_worse and gain) or _hopeless(values, left, config)
-
-
-def _hopeless(values: Mapping[str, Values], left: int, config: GateConfig) -> bool:
-    success, saving = values["success"], _THRIFT * config.alpha
-    ways = (
-        (success, 0.0, False, False, _SUCCESS * config.alpha),
-        (values["tokens"], 0.0, True, True, saving),
-        (values["steps"], 0.0, True, True, saving),
-    )
-    floor = _reachable(success, -config.margin, False, False, config.alpha, left)
-    gain = any(_reachable(*way, left) for way in ways)
-    harm = _reachable(values["best_case"], 0.0, True, False, config.harm, left)
-    return not (floor and gain) and not harm
-
-
-def _reachable(
-    values: Values, above: float, turned: bool, signs: bool, chance: float, left: int
-) -> bool:
-    won = evidence(values, above, turned, signs)
-    if not len(won):
-        return True
-    need = math.log(1 / chance) - float(won.max())
-    return need <= left * growth(values, above, turned, signs, _OPTIMISM)

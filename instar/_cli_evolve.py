@@ -171,8 +171,10 @@ def _id(store: Any, text: str) -> str:
 
 
 def _generation_facts(value: dict[str, Any]) -> str:
+    from instar._gate_words import lines
+
     verdict = value["verdict"] or {}
-    return facts(
+    told = facts(
         {
             "generation": value["id"],
             "status": value["status"],
@@ -185,6 +187,22 @@ def _generation_facts(value: dict[str, Any]) -> str:
             "verdict": verdict.get("sentence"),
         }
     )
+    return "\n".join([told, *(f"  {line}" for line in lines(verdict)), *_groups(verdict)])
+
+
+def _groups(verdict: dict[str, Any]) -> list[str]:
+    """Success by group at the gate, the one that looks worst first."""
+    rows = [
+        [g["name"], str(g["figure"]["n"]), _points(g["figure"]), "blocks" if g["blocks"] else ""]
+        for g in verdict.get("groups", ())
+    ]
+    return [table(["group", "pairs", "candidate minus active", ""], rows)] if rows else []
+
+
+def _points(figure: dict[str, Any]) -> str:
+    interval = figure["interval"] or ()
+    ends = f" [{', '.join(f'{100 * end:+.0f}' for end in interval)}]" if interval else ""
+    return f"{100 * (figure['difference'] or 0):+.0f} points{ends}"
 
 
 @generations.command("promote")

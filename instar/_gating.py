@@ -1,20 +1,30 @@
 """The stages that decide: each candidate against what it would replace, then the promotion.
 
-Both sides run the same gate tasks with the same seeds, greedily. Gate tasks are of a split of their
-own and drawn anew each turn. The memory candidate comes first, the adapter candidate is measured on
+Both sides run the same gate tasks with the same seeds, greedily, and stop as soon as something is
+decided. Gate tasks are of a split of their own and drawn anew each turn. What would be promoted is
+tempted by the probes first. The memory candidate comes first, the adapter candidate is measured on
 top of whichever won; an undecided candidate changes nothing, and its practise goes into the next
 turn's reflection.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import random
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.runner import episode_seed
+from instar._gate_cost import cost_of
+from instar._gate_reuse import conditions, decisions, known, probed, reuse, shared
+from instar._gate_words import expected, life, lines, with_probes
 from instar._loop import Job, Loop, Output, State, draw
+from instar._probing import probe
 from instar._stages import add_generation
 from instar.compose import Serving
 from instar.types import Generation, GenerationStatus, Split, Trajectory
+
+if TYPE_CHECKING:
+    from finetune.gate import GateConfig
 
 __all__ = ["gate_adapter", "gate_memory", "measured", "promote", "settled", "unmeasured"]
 
@@ -43,29 +53,105 @@ async def gate_adapter(loop: Loop, key: str, state: State) -> Output:
 
 async def measured(loop: Loop, key: str, candidate: str, active: str) -> Output:
     """One candidate against what it would replace, on the gate tasks of the turn."""
-    from finetune.gate import GateConfig, decide
+    from finetune.gate import decide
+    from finetune.stopping import at_look
+
+    config, before = _config(loop, key), decisions(loop, key)
+    jobs, sides = _jobs(loop, key), [_Side(loop, key, id) for id in (active, candidate)]
+    told = expected(loop, key, 2 * len(jobs) - sum(side.there(jobs) for side in sides))
+    if told:
+        loop.progress.say(told)
+    looked, last = await _look(loop, sides, jobs, config)
+    found = [side.done for side in sides]
+    verdict = decide(found[1], found[0], at_look(config, last, looked, len(jobs)))
+    fresh = [one for side in sides for one in side.fresh]
+    value = verdict.model_dump(mode="json")
+    if verdict.decision == "promote" and loop.config.gate.probes:
+        probes, more = await probe(loop, key, candidate, active, probed(loop, key))
+        fresh += more
+        value = with_probes(value, probes)
+    tasks = [job.task.id for job in jobs[:looked]]
+    taken = len(found[0]) + len(found[1]) - sum(len(side.fresh) for side in sides)
+    value |= {
+        "planned": len(jobs),
+        "life": life(before, value["decision"], loop.config.gate.fdr, config.alpha),
+        "reuse": {"episodes": taken, **reuse(loop, key, tasks)},
+        "cost": cost_of(fresh).model_dump(),
+    }
+    for line in (value["sentence"], *lines(value)):
+        loop.progress.say(f"{key}: {line}")
+    facts = {"active": active, "tasks": tasks, "conditions": conditions(loop)}
+    return settled(loop, candidate, active, value, fresh, facts)
+
+
+def _config(loop: Loop, key: str) -> GateConfig:
+    from finetune.gate import GateConfig
+    from finetune.lifetime import allowance
 
     gate = loop.config.gate
-    turn = key.partition("/")[0]
-    tasks = loop.workspace.home.tasks(Split.GATE, gate.tasks, draw(loop.config, turn, "gate"))
+    return GateConfig(
+        margin=gate.margin,
+        group_margin=gate.group_margin,
+        test=gate.test,
+        alpha=allowance(decisions(loop, key), gate.fdr),
+    )
+
+
+def _jobs(loop: Loop, key: str) -> list[Job]:
+    """The tasks of the turn, in an order of chance, each with the one seed that it has at every gate."""
+    config, turn = loop.config, key.partition("/")[0]
+    tasks = loop.workspace.home.tasks(Split.GATE, config.gate.tasks, draw(config, turn, "gate"))
+    random.Random(draw(config, turn, "order")).shuffle(tasks)
     loop.store.save_tasks(tasks)
-    jobs = [Job(t, episode_seed(draw(loop.config, turn), t)) for t in tasks]
-    sides: list[list[Trajectory]] = []
-    for id in (active, candidate):
+    return [Job(t, episode_seed(draw(config, "gate"), t)) for t in tasks]
+
+
+class _Side:
+    """A generation at the gate: what it has done so far, and what of it had to be run."""
+
+    def __init__(self, loop: Loop, key: str, id: str) -> None:
+        self._loop, self._key, self._id = loop, key, id
+        self._known, self._shared = known(loop, key, id), shared(loop, key, id)
+        self.done: list[Trajectory] = []
+        self.fresh: list[Trajectory] = []
+
+    def there(self, jobs: Sequence[Job]) -> int:
+        """How many results are there already."""
+        return sum(i < self._shared or job.key in self._known for i, job in enumerate(jobs))
+
+    async def run(self, jobs: Sequence[Job]) -> None:
+        """Do the next tasks."""
+        loop, begun = self._loop, len(self.done)
+        serving = Serving.of(loop.store.generation(self._id))
+        solve = loop.workspace.solver(serving, loop.workspace.home, "gate")
         # Under the generation's own key: the winner of the first gate is not run twice.
-        stage = f"{turn}/gate/{id}"
-        solve = loop.workspace.solver(
-            Serving.of(loop.store.generation(id)), loop.workspace.home, "gate"
-        )
-        with loop.progress.stage(f"{key} {id}", len(jobs)) as tally:
-            sides.append(await loop.collect(stage, jobs, solve, tally))
-    verdict = decide(sides[1], sides[0], GateConfig(margin=gate.margin))
-    loop.progress.say(f"{key}: {verdict.sentence}")
-    # What an earlier gate of the turn ran was counted there.
-    earlier = (loop.store.stage(f"{turn}/{gate}") for gate in ("gate_memory", "gate_adapter"))
-    ran = any(stage and stage["verdict"]["n"] for stage in earlier)
-    fresh = sides[1] if ran else sides[0] + sides[1]
-    return settled(loop, candidate, active, verdict.model_dump(mode="json"), fresh)
+        stage = f"{self._key.partition('/')[0]}/gate/{self._id}"
+        with loop.progress.stage(f"{self._key} {self._id}", len(jobs)) as tally:
+            found = await loop.collect(stage, jobs, solve, tally, self._known)
+        self.done += found
+        self.fresh += [
+            one
+            for i, (job, one) in enumerate(zip(jobs, found, strict=True), begun)
+            if i >= self._shared and job.key not in self._known
+        ]
+
+
+async def _look(
+    loop: Loop, sides: Sequence[_Side], jobs: Sequence[Job], config: GateConfig
+) -> tuple[int, int]:
+    """Measure until it is enough; how many pairs there are then, and how many at the look before."""
+    from finetune.gate import pairs_of
+    from finetune.stopping import enough, looks
+
+    times = 1 if config.test == "once" else loop.config.gate.looks
+    before = 0
+    for now in looks(len(jobs), times):
+        for side in sides:
+            await side.run(jobs[before:now])
+        if enough(pairs_of(sides[1].done, sides[0].done), before, len(jobs), config):
+            return now, before
+        before = now
+    return len(jobs), before
 
 
 def unmeasured(reason: str) -> dict[str, Any]:
@@ -83,12 +169,14 @@ def settled(
     candidate: str,
     active: str,
     verdict: dict[str, Any],
-    episodes: list[Trajectory],
+    episodes: Sequence[Trajectory],
+    facts: Mapping[str, Any] | None = None,
 ) -> Output:
     """Keep a verdict with its candidate; the winner is whichever serves from here on."""
     loop.store.set_status(candidate, GenerationStatus.CANDIDATE, verdict)
     winner = candidate if verdict["decision"] == "promote" else active
-    return Output({"winner": winner}, {"verdict": verdict, "candidate": candidate}, episodes)
+    kept = {"verdict": verdict, "candidate": candidate, **(facts or {})}
+    return Output({"winner": winner}, kept, episodes)
 
 
 async def promote(loop: Loop, key: str, state: State) -> Output:

@@ -4,7 +4,7 @@ episodes that are saved one by one, so that a stage that was killed runs only wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict
 
@@ -117,17 +117,30 @@ class Loop:
         return self.workspace.config
 
     async def collect(
-        self, key: str, jobs: Sequence[Job], solve: Solve, tally: Tally
+        self,
+        key: str,
+        jobs: Sequence[Job],
+        solve: Solve,
+        tally: Tally,
+        known: Mapping[tuple[str, int], Trajectory] | None = None,
     ) -> list[Trajectory]:
         """Episodes of a stage in the order of its jobs; those that are saved are not run again.
 
         What the infrastructure broke is saved last, so that a resumed stage tries it again.
 
+        Args:
+            key: Of the stage.
+            jobs: What is to be run.
+            solve: How.
+            tally: Told of each.
+            known: Results from elsewhere that count for this stage too.
+
         Raises:
             ModelFault: Nothing but faults, as when a model server is gone.
             Stopped: A limit is reached.
         """
-        done = {(t.task.id, t.seed): t for t in self.store.trajectories(stage=key)}
+        done = dict(known or {})
+        done |= {(t.task.id, t.seed): t for t in self.store.trajectories(stage=key)}
         missing = [job for job in jobs if job.key not in done]
         for job in jobs:
             if job.key in done:

@@ -55,6 +55,7 @@ def require(config: Config) -> None:
     asked += [("curriculum.propose", name) for name in config.curriculum.propose]
     asked += [("memory.distill", name) for name in config.memory.distill]
     asked += [("memory.forget", name) for name in config.memory.forget]
+    asked += [("finetune.probe", name) for name in config.gate.probes]
     asked += [("finetune.curate", config.train.curator), ("finetune.train", config.train.trainer)]
     for kind, name in asked:
         if (kind, name) != ("finetune.train", "off"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -134,10 +134,21 @@ class Train(Section):
 
 
 class Gate(Section):
-    """The measurement that lets a candidate in: pairs of episodes, and how much worse is not worse."""
+    """The measurement that lets a candidate in: pairs of episodes, and how much worse is not worse.
+
+    ``test`` says how it is looked at on the way, ``looks`` times at most. Of all promotions of a
+    workspace at most the share ``fdr`` is expected to be false. What is promoted must not give in to
+    a probe more often than before, in so many tasks each.
+    """
 
     tasks: PositiveInt = 60
     margin: Share = 0.05
+    group_margin: Share = 0.1
+    test: Literal["once", "spending", "betting"] = "spending"
+    looks: PositiveInt = 4
+    fdr: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    probes: tuple[str, ...] = ("injection", "shortcut")
+    probe_tasks: PositiveInt = 16
 
 
 class Moult(Section):

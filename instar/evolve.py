@@ -27,6 +27,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from instar._gate_cost import usage_of
 from instar._gating import gate_adapter, gate_memory, promote
 from instar._lease import leased, wants_gpu
 from instar._lock import exclusive
@@ -99,9 +100,8 @@ def _node(loop: Loop, name: str, stage: Stage) -> _Node:
 
 
 def _record(output: Output, seconds: float) -> dict[str, Any]:
-    tokens = sum(t.usage.tokens for t in output.episodes)
-    cost = {"episodes": len(output.episodes), "tokens": tokens, "seconds": round(seconds, 3)}
-    return {**output.facts, **cost, "state": dict(output.state)}
+    cost = {"episodes": len(output.episodes), **usage_of(output.episodes)}
+    return {**output.facts, **cost, "seconds": round(seconds, 3), "state": dict(output.state)}
 
 
 def _compile(loop: Loop, checkpointer: BaseCheckpointSaver[Any]) -> _Graph:

@@ -19,7 +19,7 @@ from instar.errors import ConfigError, MissingExtra, UnknownName
 __all__ = ["kinds", "load", "methods"]
 
 _OWN = "Your own: package.module.Class"
-_WORDS = {"benchmarks.worlds": "world"}
+_WORDS = {"benchmarks.worlds": "world", "finetune.probe": "gate probe"}
 _PACKAGES = ("agent", "memory", "curriculum", "tools", "finetune", "benchmarks")
 _EXTRAS = {
     "agentdojo": "agentdojo",

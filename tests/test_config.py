@@ -76,7 +76,7 @@ def test_settings_of_single_methods_pass_through():
         ("tran.lr=1", "Did you mean 'train.lr'?"),
         ("train.stepz=1", "Did you mean 'train.steps'?"),
         ("lr=1", "Did you mean 'train.lr'?"),
-        ("gate.colour=red", "Available: gate.tasks, gate.margin."),
+        ("gate.colour=red", "Available: gate.tasks, gate.margin, gate.group_margin,"),
         ("methods=3", "Unknown setting 'methods'"),
         ("methods.sec=3", "Unknown setting 'methods.sec'"),
         ("memory.k.l=3", "Did you mean 'memory.k'?"),

@@ -2,6 +2,7 @@
 
 import contract_exchange as exchange
 import contract_forget as forget
+import contract_probe as probe
 import contract_wrong as wrong
 import contract_wrong_live as wrong_live
 import pytest
@@ -39,6 +40,8 @@ async def check(kind, cls, folder, base=plain_base):
         check_curator(
             cls, **({"base": base(folder / "base"), "low": 0, "high": 1} if asks_model else {})
         )
+    elif kind == "finetune.probe":
+        await probe.check_probe(cls)
     elif kind == "finetune.train":
         check_trainer(cls, base(folder / "base"), folder)
     elif kind == "agent.scale":
@@ -60,6 +63,7 @@ RIGHT = {
     "memory.exchange": exchange.RightFormat,
     "memory.forget": forget.RightForgetter,
     "finetune.curate": wrong.RightCurator,
+    "finetune.probe": probe.RightProbe,
     "finetune.train": wrong_live.RightTrainer,
     "agent.scale": wrong_live.RightScaler,
     "agent.verify": wrong_live.RightVerifier,
@@ -98,6 +102,10 @@ WRONG = [
     ("finetune.curate", wrong.OneHash, "one hash"),
     ("finetune.curate", wrong.Contrary, "must not"),
     ("finetune.curate", wrong.Indifferent, "to itself"),
+    ("finetune.probe", probe.Harmless, "sees nobody give in"),
+    ("finetune.probe", probe.Suspicious, "accuses"),
+    ("finetune.probe", probe.Certain, "a broken episode"),
+    ("finetune.probe", probe.Hiding, "takes tools away"),
     ("finetune.train", wrong_live.Hallucinating, "trains on nothing"),
     ("finetune.train", wrong_live.Vandal, "changes the base"),
     ("finetune.train", wrong_live.Untidy, "leaves something behind"),

@@ -6,10 +6,12 @@ import random
 
 import pytest
 
-from finetune.gate import GateConfig, Pair, enough, weigh
+from finetune.gate import GateConfig, Pair, weigh
 from finetune.lifetime import allowance
+from finetune.stopping import at_look, enough, looks
 
-WATCHED = GateConfig(sequential=True)
+BETTING, SPENDING = GateConfig(test="betting"), GateConfig(test="spending")
+BOTH = pytest.mark.parametrize("config", [BETTING, SPENDING], ids=lambda c: c.test)
 
 
 def pairs(word, group="g", tokens=(1000.0, 1000.0), steps=(6.0, 6.0)):
@@ -30,72 +32,83 @@ def drawn(rng, n, rates, agree=0.6):
     return found
 
 
-def until(found, config=WATCHED, batch=10):
+def until(found, config, times=4):
     """The verdict where measuring stopped, and after how many pairs."""
-    for n in range(batch, len(found) + batch, batch):
-        if enough(found[:n], len(found) - n, config):
-            return weigh(found[:n], config), min(n, len(found))
+    before = 0
+    for now in looks(len(found), times):
+        if enough(found[:now], before, len(found), config):
+            return weigh(found[:now], at_look(config, before, now, len(found))), now
+        before = now
     raise AssertionError("never enough")
 
 
-def test_a_clear_gain_is_promoted_long_before_the_end():
-    verdict, n = until(pairs("wwwb" * 50))
-    assert (verdict.decision, verdict.sequential, verdict.success.p) == ("promote", True, None)
+@BOTH
+def test_a_clear_gain_is_promoted_long_before_the_end(config):
+    verdict, n = until(pairs("wwwb" * 50), config)
+    assert (verdict.decision, verdict.test) == ("promote", config.test)
     assert verdict.reasons == ("clean success is significantly better",)
-    assert n <= 30 and verdict.success.interval.low > 0
+    assert n <= 50 and verdict.success.interval.low > 0
 
 
-def test_a_clear_loss_is_rejected_long_before_the_end():
-    verdict, n = until(pairs("lllb" * 50))
-    assert (verdict.decision, n <= 30) == ("reject", True)
+@BOTH
+def test_a_clear_loss_is_rejected_long_before_the_end(config):
+    verdict, n = until(pairs("lllb" * 50), config)
+    assert (verdict.decision, n <= 50) == ("reject", True)
 
 
-def test_no_change_stops_where_the_rest_could_not_show_any():
-    verdict, n = until(pairs("bbbn" * 30))
-    assert (verdict.decision, n < 100) == ("undecided", True)
+@BOTH
+def test_no_change_stops_where_the_rest_could_not_show_any(config):
+    verdict, n = until(pairs("bbbn" * 30), config)
+    assert (verdict.decision, n < 120) == ("undecided", True)
 
 
-def test_a_steady_saving_is_promoted_and_a_tiny_one_is_none():
-    verdict, n = until(pairs("bbbb" * 60, tokens=(1000.0, 900.0)))
-    assert verdict.reasons == ("10% fewer tokens where both succeed",) and n < 240
-    assert until(pairs("bbbb" * 60, tokens=(1000.0, 990.0)))[0].decision == "undecided"
+@BOTH
+def test_a_steady_saving_is_promoted_and_a_tiny_one_is_none(config):
+    verdict, n = until(pairs("bbbb" * 60, tokens=(1000.0, 900.0)), config)
+    assert verdict.reasons == ("10% fewer tokens where both succeed",) and n <= 240
+    assert until(pairs("bbbb" * 60, tokens=(1000.0, 990.0)), config)[0].decision == "undecided"
 
 
-def test_a_saving_that_costs_success_is_not_promoted():
-    verdict, _ = until(pairs("bbbbbbbbbl" * 30, tokens=(1000.0, 100.0)))
+@BOTH
+def test_a_saving_that_costs_success_is_not_promoted(config):
+    verdict, _ = until(pairs("bbbbbbbbbl" * 30, tokens=(1000.0, 100.0)), config)
     assert verdict.decision != "promote"
 
 
-def test_unknown_counts_against_promotion_and_never_rejects():
-    verdict, _ = until(pairs("uub" * 60))
+@BOTH
+def test_unknown_counts_against_promotion_and_never_rejects(config):
+    verdict, _ = until(pairs("uub" * 60), config)
     assert verdict.decision == "undecided"
     assert verdict.success.difference == pytest.approx(-2 / 3, abs=0.01)
     assert verdict.unknown == pytest.approx(verdict.n * 2 / 3, abs=1)
 
 
-def test_looking_after_every_pair_promotes_no_more_of_what_is_five_points_worse():
+@BOTH
+def test_looking_often_promotes_no_more_of_what_is_five_points_worse(config):
     promoted = 0
-    for run in range(60):
-        verdict, _ = until(drawn(random.Random(run), 160, (0.5, 0.45)), batch=5)
+    for run in range(30):
+        verdict, _ = until(drawn(random.Random(run), 120, (0.5, 0.45)), config, 6)
         promoted += verdict.decision == "promote"
     assert promoted <= 2
 
 
-def test_without_a_difference_looking_rejects_and_promotes_seldom():
-    counts = [until(drawn(random.Random(r), 160, (0.5, 0.5)))[0].decision for r in range(60)]
-    assert counts.count("promote") <= 3 and counts.count("reject") <= 3
+@BOTH
+def test_without_a_difference_looking_rejects_and_promotes_seldom(config):
+    runs = [until(drawn(random.Random(r), 120, (0.5, 0.5)), config, 6) for r in range(30)]
+    counts = [verdict.decision for verdict, _ in runs]
+    assert counts.count("promote") <= 2 and counts.count("reject") <= 2
 
 
-@pytest.mark.parametrize("sequential", [False, True])
-def test_a_group_that_was_lost_blocks_though_the_whole_gained(sequential):
+@pytest.mark.parametrize("test", ["once", "betting"])
+def test_a_group_that_was_lost_blocks_though_the_whole_gained(test):
     whole = [*pairs("w" * 90, "ship"), *pairs("b" * 60, "tag"), *pairs("l" * 40, "refund")]
     random.Random(0).shuffle(whole)
-    found = weigh(whole, GateConfig(sequential=sequential))
+    found = weigh(whole, GateConfig(test=test))
     assert found.decision == "reject"
     assert found.reasons[0].startswith("refund is more than 10 points worse (-100.0 points [")
     assert [g.name for g in found.groups if g.blocks] == ["refund"]
     assert found.groups[0].level > 0.95
-    without = weigh([p for p in whole if p.group != "refund"], GateConfig(sequential=sequential))
+    without = weigh([p for p in whole if p.group != "refund"], GateConfig(test=test))
     assert without.decision == "promote"
 
 
@@ -127,3 +140,18 @@ def test_the_allowance_spends_a_budget_and_earns_it_back():
     assert allowance([True] * 9, 0.1) == 0.05, "however rich"
     assert allowance([True, False], 0.1) == pytest.approx(0.05 / 12 + 0.05 / 6)
     assert allowance([], 0.1, cap=0.01) == 0.01
+
+
+def test_spending_takes_little_at_first_and_all_of_it_by_the_end():
+    parts = [at_look(SPENDING, n, n + 15, 60) for n in (0, 15, 30, 45)]
+    assert sum(p.alpha for p in parts) == pytest.approx(SPENDING.alpha)
+    assert sum(p.harm for p in parts) == pytest.approx(SPENDING.harm)
+    assert sum(1 - p.level for p in parts) == pytest.approx(1 - SPENDING.level)
+    assert [p.alpha for p in parts] == sorted(p.alpha for p in parts)
+    assert parts[0].alpha < 1e-4 and parts[-1].alpha > SPENDING.alpha / 2
+    assert at_look(BETTING, 0, 15, 60) == BETTING
+
+
+def test_looks_end_with_all_pairs():
+    assert looks(60, 4) == [15, 30, 45, 60]
+    assert looks(3, 4) == [1, 2, 3] and looks(7, 2) == [4, 7]

@@ -16,6 +16,7 @@ KINDS = {
     "curriculum.propose",
     "curriculum.select",
     "finetune.curate",
+    "finetune.probe",
     "finetune.train",
     "memory.distill",
     "memory.exchange",

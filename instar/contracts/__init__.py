@@ -9,6 +9,7 @@ from __future__ import annotations
 from instar.contracts.acting import (
     ChatModel,
     Episode,
+    Probe,
     Recall,
     Scaler,
     Solve,
@@ -41,6 +42,7 @@ __all__ = [
     "Join",
     "ModelDistiller",
     "ModelProposer",
+    "Probe",
     "Proposer",
     "ProposalContext",
     "Recall",

@@ -19,7 +19,17 @@ from instar.types import (
     Trajectory,
 )
 
-__all__ = ["ChatModel", "Episode", "Recall", "Scaler", "Solve", "Toolset", "Verifier", "World"]
+__all__ = [
+    "ChatModel",
+    "Episode",
+    "Probe",
+    "Recall",
+    "Scaler",
+    "Solve",
+    "Toolset",
+    "Verifier",
+    "World",
+]
 
 Solve: TypeAlias = Callable[[Task, int], Awaitable[Trajectory]]
 """Run one episode of a task with a seed and return its scored record."""
@@ -120,6 +130,19 @@ class World(Protocol):
 
     async def open(self, task: Task, seed: int) -> Episode:
         """Begin an attempt."""
+        ...
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """Tempts the agent in an episode of any world, and tells whether it gave in."""
+
+    def tempt(self, episode: Episode, seed: int) -> Episode:
+        """The same episode with a temptation in it."""
+        ...
+
+    def gave_in(self, trajectory: Trajectory) -> bool | None:
+        """Whether the agent did what it must not; None where the episode broke."""
         ...
 
 

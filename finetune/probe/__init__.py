@@ -1,0 +1,1 @@
+"""Temptations that a candidate must not give in to more often than what it would replace."""

@@ -1,0 +1,92 @@
+"""What a gate takes over from earlier ones, and what that leaves of its certainty.
+
+Results of the side that is in place count again where the same generation did the same task with the
+same seed under the same settings. Within a turn its gates share their tasks; over turns tasks come
+back only where a world has few. Both are marked in the verdict: a candidate that was made by looking
+at a gate, or a gate that is asked the same twice, is less sure than it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from instar._loop import Loop
+from instar.types import Status, Trajectory, content_hash
+
+__all__ = ["conditions", "decisions", "known", "probed", "reuse", "shared"]
+
+_GATE = "gate_"
+
+
+def conditions(loop: Loop) -> str:
+    """A hash of every setting that shapes an episode of the gate."""
+    config = loop.config
+    parts = (config.model, config.agent, config.memory, config.world, config.practise.web_share)
+    return content_hash([*(_plain(part) for part in parts), config.methods], 12)
+
+
+def _plain(part: Any) -> Any:
+    return part.model_dump(mode="json") if hasattr(part, "model_dump") else part
+
+
+def _gates(loop: Loop, key: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Gates that were measured before this one, oldest first."""
+    stages = loop.store.stages("g").items()
+    return [
+        (at, kept)
+        for at, kept in stages
+        if at.partition("/")[2].startswith(_GATE) and at != key and kept["verdict"]["n"]
+    ]
+
+
+def decisions(loop: Loop, key: str) -> list[bool]:
+    """Whether each gate of the workspace so far promoted, oldest first."""
+    return [kept["verdict"]["decision"] == "promote" for _, kept in _gates(loop, key)]
+
+
+def known(loop: Loop, key: str, generation: str) -> dict[tuple[str, int], Trajectory]:
+    """Results of a generation at gates of earlier turns, under the settings of now."""
+    now, found = conditions(loop), {}
+    for at, kept in _gates(loop, key):
+        turn = at.partition("/")[0]
+        if turn != key.partition("/")[0] and kept.get("conditions") == now:
+            for one in loop.store.trajectories(stage=f"{turn}/gate/{generation}"):
+                if one.score.status is not Status.UNKNOWN:
+                    found[one.task.id, one.seed] = one
+    return found
+
+
+def shared(loop: Loop, key: str, generation: str) -> int:
+    """How many pairs of this turn's tasks a generation has done at an earlier gate of the turn."""
+    turn = key.partition("/")[0]
+    sides = [
+        kept.get("tasks", [])
+        for at, kept in _gates(loop, key)
+        if at.partition("/")[0] == turn and generation in (kept["candidate"], kept.get("active"))
+    ]
+    return max(map(len, sides), default=0)
+
+
+def probed(loop: Loop, key: str) -> set[str]:
+    """Generations that were probed at an earlier gate of this turn."""
+    turn = key.partition("/")[0]
+    return {
+        id
+        for at, kept in _gates(loop, key)
+        if at.partition("/")[0] == turn and kept["verdict"].get("probes")
+        for id in (kept["candidate"], kept["active"])
+    }
+
+
+def reuse(loop: Loop, key: str, tasks: Sequence[str]) -> dict[str, int]:
+    """How many of these tasks earlier gates have asked already, of this turn and of others."""
+    turn = key.partition("/")[0]
+    here: set[str] = set()
+    before: set[str] = set()
+    for at, kept in _gates(loop, key):
+        (here if at.partition("/")[0] == turn else before).update(kept.get("tasks", ()))
+    return {
+        "tasks_of_this_turn": len(here & set(tasks)),
+        "tasks_of_earlier_turns": len(before & set(tasks)),
+    }
