@@ -1,14 +1,28 @@
-"""``instar status``, ``schedule`` and ``score``: what an unattended workspace is asked and told."""
+"""``instar status``, ``schedule``, ``score`` and ``audit``: what an unattended workspace is asked and told."""
 
 from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from instar._cli_common import AsJson, Folder, Options, by_prefix, emit, facts, load, table
+from instar._cli_common import (
+    AsJson,
+    Folder,
+    Options,
+    by_prefix,
+    emit,
+    facts,
+    load,
+    progress,
+    table,
+    wait_for,
+)
+
+if TYPE_CHECKING:
+    from instar.config import Config
 
 __all__ = ["register"]
 
@@ -20,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command("status")(status)
     app.command("schedule")(schedule)
     app.command("score")(score)
+    app.command("audit")(audit)
 
 
 def status(
@@ -139,5 +154,35 @@ def score(
         if name not in waiting:
             known = list(waiting)[:20]
             raise UnknownName("session without a score", id, known, "See: instar score")
-        recorded.judge(store, waiting[name], verdict == "pass", reason)
+        score = recorded.said_by_a_person(verdict == "pass", reason)
+        recorded.judge(store, waiting[name], score)
     emit(as_json, {"session": name, "score": verdict}, f"{name}: {verdict}.")
+
+
+def audit(as_json: AsJson = False, workspace: Folder = None, option: Options = None) -> None:
+    """Ask the judge about episodes of which a program knows how they went, and count where it errs."""
+    from instar.errors import UserError
+
+    config = load(workspace, None, option)
+    if config.memory.judge is None:
+        raise UserError("There is no judge to audit. Name one: -o memory.judge=judge")
+    found = wait_for(_audit(config), "instar audit")
+    rows = [[was, *(str(n) for n in said.values())] for was, said in found["matrix"].items()]
+    blocks = [table(["was / said", "pass", "fail", "unknown"], rows)]
+    if found["precision"] is not None:
+        low, high = found["interval"]
+        blocks.append(
+            f"Of its passes {found['precision']:.0%} were passes (95 %: {low:.0%} to {high:.0%}); "
+            f"audit.precision wants {found['wanted']:.0%} at the lower end."
+        )
+    word = "may" if found["trusted"] else "may not"
+    blocks.append(f"Its verdicts {word} write memories and train.")
+    emit(as_json, found, "\n".join(blocks))
+
+
+async def _audit(config: Config) -> dict[str, Any]:
+    from instar.auditing import audit as run
+    from instar.compose import Workspace
+
+    async with Workspace.open(config, create=False) as workspace:
+        return await run(workspace, progress())

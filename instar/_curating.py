@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from instar import plugins
 from instar._methods import build
+from instar.auditing import trusted
 from instar.errors import UnknownName, UserError
 from instar.recorded import judged
 
@@ -34,7 +35,7 @@ def curated(workspace: Workspace, name: str, turn: int | None = None) -> Any:
     curator = build("finetune.curate", name, config, home=home, **settings)
     purposes = ("practise", "foreign")
     lived = [t for p in purposes for t in workspace.store.trajectories(purpose=p)]
-    return curator.curate([*lived, *judged(workspace.store)])
+    return curator.curate([*lived, *judged(workspace.store, trusted(workspace.store, config))])
 
 
 def asked_model(workspace: Workspace, name: str, turn: int | None = None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from instar._methods import build
 from instar._practice import choose, learn
 from instar._reflecting import distil, forget, weigh
 from instar._returning import came_back
+from instar.auditing import trusted
 from instar.compose import Serving
 from instar.recorded import READ, unread
 from instar.threads import give_back, in_thread
@@ -125,7 +126,9 @@ def _lived(loop: Loop, key: str, state: State) -> list[Trajectory]:
         undecided = earlier.get("carried", [])
         rounds = [f"g{t}/practise_{i}" for t in undecided for i in (1, 2)] + rounds
     lived = [found for stage in rounds for found in loop.store.trajectories(stage=stage)]
-    return [*unread(loop.store), *lived] if stage == "reflect_1" else lived
+    if stage != "reflect_1":
+        return lived
+    return [*unread(loop.store, trusted(loop.store, loop.config)), *lived]
 
 
 async def curate(loop: Loop, key: str, state: State) -> Output:

@@ -15,9 +15,8 @@ from typing import Any
 
 from benchmarks.runner import Line
 from instar._loop import Loop
-from instar._methods import build
 from instar._reflecting import distil
-from instar.contracts import Verifier
+from instar.auditing import make_judge
 from instar.types import Generation, GenerationStatus, Score, Split, Trajectory
 
 __all__ = ["Stream"]
@@ -38,7 +37,7 @@ class Stream:
 
     def __init__(self, loop: Loop, run: str, label: str, generation: Generation) -> None:
         self._loop, self._key = loop, f"{run}/{label}"
-        self._judge = _judge(loop)
+        self._judge = make_judge(loop.workspace)
         made = generation.model_copy(
             update={
                 "id": f"{run}-{label.replace(':', '-')}",
@@ -86,13 +85,3 @@ class Stream:
             kept = {"score": score.model_dump(mode="json")}
             self._loop.store.finish_stage(key, kept)
         return Score.model_validate(kept["score"])
-
-
-def _judge(loop: Loop) -> Verifier | None:
-    """The verifier of the settings with the model that distillers ask."""
-    if loop.config.memory.judge is None:
-        return None
-    made = build("agent.verify", loop.config.memory.judge, loop.config)
-    model = loop.workspace.model(loop.config.memory.model).client()
-    judge: Verifier = type(made)(made.config, model)
-    return judge

@@ -76,7 +76,7 @@ class Memory(Section):
     What is withheld is withheld in practice; in live sessions only with ``withhold_live``. An
     embedder ``litellm/<model>`` may stand at a URL of one's own; with a URL of a Chroma server the
     index lives there instead of in the workspace. With a judge, a verifier, distillers of a stream
-    go by its verdict instead of the world's score.
+    go by its verdict instead of the world's score, and it judges recorded sessions if its audit allows.
     """
 
     embedder: str = "hash"
@@ -95,6 +95,13 @@ class Memory(Section):
     withhold_candidate: Share = 0.5
     withhold_active: Share = 0.1
     withhold_live: bool = False
+
+
+class Audit(Section):
+    """How sure it must be that a judge's passes are passes, and on how many known episodes it is asked."""
+
+    precision: Share = 0.8
+    episodes: PositiveInt = 60
 
 
 class Curriculum(Section):
@@ -208,6 +215,7 @@ class Config(Section):
     model: Model = Model()
     agent: Agent = Agent()
     memory: Memory = Memory()
+    audit: Audit = Audit()
     curriculum: Curriculum = Curriculum()
     world: World = World()
     practise: Practise = Practise()

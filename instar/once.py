@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from instar._runs import unfinished
+from instar.auditing import judge_sessions, trusted
 from instar.compose import Workspace
 from instar.evolve import evolve
 from instar.progress import Progress
@@ -28,8 +29,11 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
         Busy: Another process is at work.
         Stopped: A limit was reached; the same call goes on.
     """
+    if not unfinished(workspace.store):
+        await _judged(workspace, progress)
     if not practise and not unfinished(workspace.store):
-        found = [t for t in unread(workspace.store) if t.score.status is Status.PASS]
+        believe = trusted(workspace.store, workspace.config)
+        found = [t for t in unread(workspace.store, believe) if t.score.status is Status.PASS]
         wanted = workspace.config.once.successes
         if len(found) < wanted:
             workspace.store.finish_stage(NOTHING_NEW, {"found": len(found)})
@@ -38,3 +42,18 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
                 f"once.successes wants {wanted}. To practise: instar evolve --once --practise"
             }
     return await evolve(workspace, 1, progress, practise=practise)
+
+
+async def _judged(workspace: Workspace, progress: Progress) -> None:
+    """Let a judge that can be believed say how sessions went; say it where it cannot."""
+    found = await judge_sessions(workspace, progress)
+    if found is None:
+        return
+    if found["trusted"]:
+        progress.say(f"The judge said how {found['judged']} recorded sessions went.")
+    else:
+        progress.say(
+            f"The judge {found['judge']} is not believed: of {found['asked']} known episodes too few of "
+            f"its passes are sure to be passes (audit.precision={found['wanted']:g}). "
+            "See: instar audit"
+        )

@@ -5,21 +5,30 @@ from __future__ import annotations
 from instar.store import Store
 from instar.types import Score, ScoreSource, Status, Trajectory
 
-__all__ = ["READ", "judge", "judged", "unread", "unscored"]
+__all__ = ["READ", "judge", "judged", "said_by_a_person", "unread", "unscored"]
 
 READ = "recorded"
 """Key among the facts of a reflection: ids of the recorded trajectories that it read."""
 
 
-def unread(store: Store) -> list[Trajectory]:
-    """Scored live trajectories that no reflection has read."""
+def unread(store: Store, believe: bool = True) -> list[Trajectory]:
+    """Scored live trajectories that no reflection has read; see `judged`."""
     read = {id for facts in store.stages("g").values() for id in facts.get(READ, ())}
-    return [t for t in judged(store) if t.id not in read]
+    return [t for t in judged(store, believe) if t.id not in read]
 
 
-def judged(store: Store) -> list[Trajectory]:
-    """Live trajectories of which it is known how they went."""
-    return [t for t in store.trajectories(purpose="live") if t.score.status is not Status.UNKNOWN]
+def judged(store: Store, believe: bool = True) -> list[Trajectory]:
+    """Live trajectories of which it is known how they went.
+
+    Args:
+        believe: Whether the word of a judge counts, which depends on its audit.
+    """
+    return [
+        t
+        for t in store.trajectories(purpose="live")
+        if t.score.status is not Status.UNKNOWN
+        and (believe or t.score.source is not ScoreSource.JUDGE)
+    ]
 
 
 def unscored(store: Store) -> list[Trajectory]:
@@ -27,9 +36,16 @@ def unscored(store: Store) -> list[Trajectory]:
     return [t for t in store.trajectories(purpose="live") if t.score.status is Status.UNKNOWN]
 
 
-def judge(store: Store, trajectory: Trajectory, passed: bool, reason: str) -> None:
-    """Let a person say how a session went."""
+def judge(store: Store, trajectory: Trajectory, score: Score) -> None:
+    """Write down how a session went.
+
+    Raises:
+        UnknownName: The store has no such trajectory.
+    """
+    store.score_trajectory(trajectory.id, score)
+
+
+def said_by_a_person(passed: bool, reason: str) -> Score:
+    """A score on somebody's word."""
     status = Status.PASS if passed else Status.FAIL
-    store.score_trajectory(
-        trajectory.id, Score(status=status, source=ScoreSource.USER, evidence=reason)
-    )
+    return Score(status=status, value=float(passed), source=ScoreSource.USER, evidence=reason)

@@ -17,7 +17,7 @@ from instar.evolve import TURN, evolve, evolve_until
 from instar.limits import STOP
 from instar.once import once
 from instar.progress import Progress
-from instar.recorded import judge, unread, unscored
+from instar.recorded import judge, said_by_a_person, unread, unscored
 from instar.scheduling import cron, systemd
 from instar.standing import age, standing, too_old
 from instar.store import Store
@@ -82,8 +82,8 @@ async def test_a_person_says_how_a_session_went(tmp_path):
         assert not unread(workspace.store)
         waiting = {t.id: t for t in unscored(workspace.store)}
         assert set(waiting) == set(names)
-        judge(workspace.store, waiting[names[0]], True, "it was done")
-        judge(workspace.store, waiting[names[1]], False, "it was not")
+        judge(workspace.store, waiting[names[0]], said_by_a_person(True, "it was done"))
+        judge(workspace.store, waiting[names[1]], said_by_a_person(False, "it was not"))
         assert [t.id for t in unscored(workspace.store)] == names[2:]
         found = {t.id: t.score for t in unread(workspace.store)}
         assert {found[n].status for n in names[:2]} == {Status.PASS, Status.FAIL}

@@ -1,0 +1,138 @@
+"""Whether a judge can be believed: its verdicts beside the truth, where a program knows the truth.
+
+A judge is asked about episodes that a world or a program has scored, as if nobody had, and each answer
+is kept. What counts is the precision of its passes: a wrong pass becomes a memory or a row to train on,
+a wrong fail is only lost. It is trusted while the lower end of the 95 % interval (Wilson) of its precision
+is not below `audit.precision`; until then, and again when it falls below, its verdicts teach nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from instar._methods import build
+from instar.compose import Workspace
+from instar.config import Config
+from instar.contracts import Verifier
+from instar.progress import Progress
+from instar.recorded import judge as write
+from instar.recorded import unscored
+from instar.stats import wilson
+from instar.store import Store
+from instar.types import Score, ScoreSource, Status, Trajectory, content_hash
+
+__all__ = ["audit", "confusion", "judge_sessions", "make_judge", "trusted"]
+
+_KNOWN = (ScoreSource.ENVIRONMENT, ScoreSource.PROGRAM)
+
+
+def make_judge(workspace: Workspace) -> Verifier | None:
+    """The verifier of the settings, with the model that distillers ask; None where there is none."""
+    config = workspace.config
+    if config.memory.judge is None:
+        return None
+    made = build("agent.verify", config.memory.judge, config)
+    model = workspace.model(config.memory.model).client()
+    judge: Verifier = type(made)(made.config, model)
+    return judge
+
+
+def _prefix(config: Config) -> str:
+    """Where the answers of a judge are kept: another model or other settings are another judge."""
+    name = config.memory.judge or ""
+    settings = config.methods.get(name.rpartition(".")[2], {})
+    return f"audit/{content_hash([name, config.memory.model or config.model.name, settings])}/"
+
+
+async def audit(workspace: Workspace, progress: Progress) -> dict[str, Any]:
+    """Ask the judge about episodes whose outcome is known, as far as `audit.episodes` is not reached.
+
+    Passes and failures are asked about in equal numbers as far as there are both.
+
+    Returns:
+        As `confusion`.
+    """
+    judge, store, config = make_judge(workspace), workspace.store, workspace.config
+    if judge is not None:
+        prefix = _prefix(config)
+        missing = config.audit.episodes - len(store.stages(prefix))
+        with progress.stage("audit of the judge", max(0, missing)) as tally:
+            for one in _sample(store, prefix, missing):
+                (score,) = await judge.score(one.task, [_unjudged(one)])
+                told = {"truth": one.score.status.value, "said": score.status.value}
+                store.finish_stage(f"{prefix}{one.id}", told)
+                tally.add()
+    return confusion(store, config)
+
+
+def _sample(store: Store, prefix: str, n: int) -> list[Trajectory]:
+    """Practise episodes to ask about, passes and failures in turn."""
+    asked = {key.removeprefix(prefix) for key in store.stages(prefix)}
+    known = [
+        t
+        for t in store.trajectories(purpose="practise")
+        if t.score.source in _KNOWN and t.score.status is not Status.UNKNOWN and t.id not in asked
+    ]
+    known.sort(key=lambda t: content_hash(t.id))
+    sides = [[t for t in known if t.score.status is s] for s in (Status.PASS, Status.FAIL)]
+    turns = [t for pair in zip(*sides, strict=False) for t in pair]
+    rest = [t for t in known if t not in turns]
+    return [*turns, *rest][: max(0, n)]
+
+
+def _unjudged(lived: Trajectory) -> Trajectory:
+    """The episode as it looks where nobody knows how it went."""
+    return lived.model_copy(update={"score": Score(status=Status.UNKNOWN)})
+
+
+def confusion(store: Store, config: Config) -> dict[str, Any]:
+    """What the judge said beside what was so.
+
+    Returns:
+        ``judge``; ``asked``; ``matrix``, counts by what was so and what was said; ``precision`` of its
+        passes with its ``interval``, None where it passed nothing; ``wanted``; ``trusted``.
+    """
+    found = store.stages(_prefix(config)).values() if config.memory.judge else ()
+    counts = Counter((f["truth"], f["said"]) for f in found)
+    words = [status.value for status in Status]
+    matrix = {truth: {said: counts[truth, said] for said in words} for truth in words[:2]}
+    right, passed = counts["pass", "pass"], counts["pass", "pass"] + counts["fail", "pass"]
+    interval = wilson(right, passed) if passed else None
+    return {
+        "judge": config.memory.judge,
+        "asked": len(found),
+        "matrix": matrix,
+        "precision": right / passed if passed else None,
+        "interval": interval,
+        "wanted": config.audit.precision,
+        "trusted": interval is not None and interval[0] >= config.audit.precision,
+    }
+
+
+def trusted(store: Store, config: Config) -> bool:
+    """Whether the verdicts of the judge may teach."""
+    return bool(confusion(store, config)["trusted"])
+
+
+async def judge_sessions(workspace: Workspace, progress: Progress) -> dict[str, Any] | None:
+    """Let the judge say how recorded sessions went of which nobody else has, if it can be believed.
+
+    Returns:
+        The audit, with ``judged``, the number of sessions; None where no judge is set or nothing waits.
+    """
+    waiting: Sequence[Trajectory] = unscored(workspace.store)
+    judge = make_judge(workspace)
+    if judge is None or not waiting:
+        return None
+    found = await audit(workspace, progress)
+    if not found["trusted"]:
+        return found | {"judged": 0}
+    count = 0
+    for one in waiting:
+        (score,) = await judge.score(one.task, [one])
+        if score.status is not Status.UNKNOWN:
+            write(workspace.store, one, score)
+            count += 1
+    return found | {"judged": count}

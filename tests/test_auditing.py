@@ -1,0 +1,147 @@
+"""A judge beside the truth: what it gets wrong is counted, and one that errs teaches nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from episodes import task, trajectory
+from test_evolve import config
+
+from instar._curating import curated
+from instar.auditing import audit, confusion, judge_sessions, trusted
+from instar.compose import Workspace
+from instar.once import once
+from instar.progress import Progress
+from instar.recorded import unread, unscored
+from instar.types import Reply, Score, ScoreSource, Split, Status
+
+QUIET = Progress(quiet=True)
+
+
+class Judging:
+    """A model that judges by a word that only failed episodes have in their answer, and may err."""
+
+    name, provider = "judging", "scripted"
+    lenient = False
+    asked = 0
+
+    async def complete(self, messages, tools, sampling):
+        type(self).asked += 1
+        failed = "gave up" in messages[-1]["content"]
+        verdict = "pass" if self.lenient or not failed else "fail"
+        return Reply(content=f"I looked.\nverdict: {verdict}")
+
+
+class Lenient(Judging):
+    lenient = True
+
+
+def opened(folder: Path, model: str = "Judging", *more: str) -> Workspace:
+    own = [f"memory.model=test_auditing.{model}", "memory.judge=judge", "audit.episodes=40"]
+    small = ["practise.tasks=8", "gate.tasks=8", "report.tasks=4"]
+    return Workspace.open(config(folder, *own, *small, *more))
+
+
+def lived(name: str, passed: bool, **changes):
+    status = Status.PASS if passed else Status.FAIL
+    score = Score(status=status, source=ScoreSource.PROGRAM)
+    answer = "done" if passed else "I gave up"
+    return trajectory(
+        task(name, Split.PRACTISE),
+        id=name,
+        score=score,
+        answer=answer,
+        **{"purpose": "practise", **changes},
+    )
+
+
+def fill(workspace: Workspace, passes: int = 30, failures: int = 30, sessions: int = 6) -> None:
+    for i in range(passes + failures):
+        workspace.store.save_trajectory(lived(f"p{i}", i < passes), stage="g1/practise_1")
+    for i in range(sessions):
+        one = lived(f"s{i}", i % 2 == 0, purpose="live")
+        nobody = one.model_copy(update={"score": Score(status=Status.UNKNOWN)})
+        workspace.store.save_trajectory(nobody, stage="live")
+
+
+async def test_a_judge_that_is_right_is_believed_and_asked_once(tmp_path):
+    async with opened(tmp_path) as workspace:
+        fill(workspace)
+        before = Judging.asked
+        found = await audit(workspace, QUIET)
+        assert found["matrix"] == {
+            "pass": {"pass": 20, "fail": 0, "unknown": 0},
+            "fail": {"pass": 0, "fail": 20, "unknown": 0},
+        }
+        assert found["precision"] == 1 and found["interval"][0] > 0.8 and found["trusted"]
+        assert Judging.asked == before + 40
+        assert await audit(workspace, QUIET) == found and Judging.asked == before + 40
+        done = await judge_sessions(workspace, QUIET)
+        assert done["judged"] == 6 and not unscored(workspace.store)
+        scores = {t.id: t.score for t in unread(workspace.store)}
+        assert scores["s0"].status is Status.PASS and scores["s1"].status is Status.FAIL
+        assert {s.source for s in scores.values()} == {ScoreSource.JUDGE}
+
+
+async def test_a_judge_that_passes_everything_teaches_nothing(tmp_path):
+    async with opened(tmp_path, "Lenient") as workspace:
+        fill(workspace)
+        done = await judge_sessions(workspace, QUIET)
+        assert not done["trusted"] and done["precision"] == 0.5 and done["judged"] == 0
+        assert len(unscored(workspace.store)) == 6
+        assert "Nothing new" in (await once(workspace, False, QUIET))["nothing"]
+
+
+async def test_too_few_known_episodes_are_not_enough_to_believe(tmp_path):
+    async with opened(tmp_path) as workspace:
+        fill(workspace, passes=5, failures=5)
+        found = await audit(workspace, QUIET)
+        assert found["precision"] == 1 and not found["trusted"]
+
+
+async def test_who_is_no_longer_believed_no_longer_teaches(tmp_path):
+    async with opened(tmp_path) as workspace:
+        fill(workspace)
+        await judge_sessions(workspace, QUIET)
+        assert len(unread(workspace.store, trusted(workspace.store, workspace.config))) == 6
+    trusting = 'methods.rft.sources=["judge"]'
+    async with opened(tmp_path, "Judging", trusting, "audit.precision=0.99") as workspace:
+        assert not trusted(workspace.store, workspace.config)
+        assert not unread(workspace.store, believe=False)
+        assert "s0" not in curated(workspace, "rft").dropped
+    async with opened(tmp_path, "Judging", trusting) as workspace:
+        rows = curated(workspace, "rft")
+        assert "s0" in {row["trajectory"] for row in rows.rows} | set(rows.dropped)
+
+
+async def test_another_model_is_another_judge(tmp_path):
+    async with opened(tmp_path) as workspace:
+        fill(workspace)
+        assert (await audit(workspace, QUIET))["asked"] == 40
+    async with opened(tmp_path, "Lenient") as workspace:
+        assert confusion(workspace.store, workspace.config)["asked"] == 0
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_command_shows_where_it_errs(tmp_path, capsys, monkeypatch, asked):
+    import asyncio
+
+    from instar import cli
+
+    async def prepared():
+        async with opened(tmp_path) as workspace:
+            fill(workspace)
+
+    asyncio.run(prepared())
+    monkeypatch.setenv("INSTAR_WORKSPACE", str(tmp_path))
+    named = ["-o", "memory.judge=judge"] if asked else []
+    with pytest.raises(SystemExit) as exited:
+        cli.main(
+            ["audit", *named, "-o", "memory.model=test_auditing.Judging", "-o", "audit.episodes=40"]
+        )
+    out, err = capsys.readouterr()
+    if not asked:
+        assert exited.value.code == 2 and "memory.judge=judge" in err
+        return
+    assert exited.value.code == 0 and "may write memories" in out
