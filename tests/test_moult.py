@@ -59,7 +59,7 @@ def config(folder: Path, *more: str):
         "practise.web_share=0",
         "practise.foreign_share=0",
         "practise.tasks=40",
-        "gate.tasks=48",
+        "gate.tasks=72",
         "moult.tasks=90",
         "report.tasks=12",
         "seed=3",

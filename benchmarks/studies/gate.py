@@ -1,6 +1,6 @@
 """How often the gate is right: promotions and rejections of candidates whose worth is known.
 
-    python -m benchmarks.studies.gate [--runs 100] [--seed 2000]
+    python -m benchmarks.studies.gate [--runs 100] [--seed 2000] [--test spending]
 
 Pairs of episodes are drawn, and `finetune.gate` decides on them, as it does in a workspace, with each of
 the ways to look at them that `finetune.stopping` has. In the first table each line is a candidate and
@@ -28,8 +28,8 @@ __all__ = ["CANDIDATES", "Candidate", "Rates", "life", "main", "measure", "pairs
 _BASE, _AGREE, _GROUPS = 0.5, 0.6, 10
 _TESTS: dict[Test, int] = {"once": 1, "spending": 4, "betting": 12}
 """How often each looks."""
-_SIZES, _USUAL = (60, 240, 400), 240
-_TURNS, _SPREAD = 30, (0.1, 0.0, 0.0, -0.1)
+_SIZES, _ENOUGH, _LIVED = (60, 320), 320, 120
+_TURNS, _SPREAD = 30, (0.2, 0.0, 0.0, -0.1)
 
 
 class Candidate(NamedTuple):
@@ -157,12 +157,12 @@ def life(turns: int, n: int, config: GateConfig, rate: float, rng: random.Random
     return found
 
 
-def _rows(runs: int, seed: int) -> Iterator[str]:
+def _rows(runs: int, seed: int, tests: Sequence[Test]) -> Iterator[str]:
     for n in _SIZES:
-        for test in _TESTS:
+        for test in tests:
             config = GateConfig(test=test)
             for candidate in CANDIDATES:
-                if candidate.saving and n != _USUAL:
+                if candidate.saving and n != _ENOUGH:
                     continue
                 found = measure(candidate, n, config, runs, seed)
                 yield (
@@ -176,11 +176,11 @@ def _share(count: int, n: int) -> str:
     return f"{100 * count / n:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
 
 
-def _lives(runs: int, seed: int, rate: float) -> Iterator[str]:
-    for test in _TESTS:
+def _lives(runs: int, seed: int, rate: float, tests: Sequence[Test]) -> Iterator[str]:
+    for test in tests:
         config = GateConfig(test=test)
         lives = [
-            life(_TURNS, _USUAL, config, rate, random.Random(seed + run)) for run in range(runs)
+            life(_TURNS, _LIVED, config, rate, random.Random(seed + run)) for run in range(runs)
         ]  # fmt: skip
         false = fmean([found.count(False) / len(found) if found else 0.0 for found in lives])
         mean = fmean([len(found) for found in lives])
@@ -194,15 +194,17 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--lives", type=int, default=20)
     parser.add_argument("--seed", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=0.1)
+    parser.add_argument("--test", choices=_TESTS, action="append", help="only this one")
     given = parser.parse_args(args)
+    tests: list[Test] = given.test or list(_TESTS)
     if min(given.runs, given.lives) < 1:
         parser.error("at least 1 run and 1 life")
     print("| truly | pairs at most | test | promoted | rejected | pairs used |")
     print("|---|---|---|---|---|---|")
-    for row in _rows(given.runs, given.seed):
+    for row in _rows(given.runs, given.seed, tests):
         print(row, flush=True)
     print("\n| test | workspaces | promotions in 30 turns | of these false |\n|---|---|---|---|")
-    for row in _lives(given.lives, given.seed, given.rate):
+    for row in _lives(given.lives, given.seed, given.rate, tests):
         print(row, flush=True)
     return 0
 
