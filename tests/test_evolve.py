@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.leakage import check_store
+from finetune.curate.base import behind
+from instar._curating import curated
 from instar._recalling import withheld
 from instar.benching import Request, measure
 from instar.compose import Workspace
@@ -119,6 +121,19 @@ async def test_every_stage_is_on_record_with_its_cost(workspace):
     assert stages["g1/practise_1"]["episodes"] == 48
     assert stages["g1/train"]["reason"] == "training is off (train.trainer=off)"
     assert stages["g1/curate"]["rows"] > 0
+
+
+@pytest.mark.parametrize("name", ["rft", "pairs", "step_credit"])
+async def test_what_was_practised_can_be_curated_in_several_ways(workspace, name):
+    found = curated(workspace, name)
+    lived = [t for p in ("practise", "foreign") for t in workspace.store.trajectories(purpose=p)]
+    used = set(behind(found.rows))
+    assert found.rows and used.isdisjoint(found.dropped)
+    assert used | set(found.dropped) == {t.id for t in lived}
+    told = sum(row["memories"] and row["namespace"] != "house_rules/3" for row in found.rows)
+    assert told == found.counts["with memory"]
+    # In this house no two attempts abroad parted at a memory, so there are no such pairs.
+    assert told > 0 or name == "pairs"
 
 
 async def test_practise_proposes_tasks_and_visits_a_foreign_house(workspace):
