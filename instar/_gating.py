@@ -21,6 +21,7 @@ from instar._loop import Job, Loop, Output, State, draw
 from instar._probing import probe
 from instar._stages import add_generation
 from instar.compose import Serving
+from instar.pruning import prune
 from instar.types import Generation, GenerationStatus, Split, Trajectory
 
 if TYPE_CHECKING:
@@ -192,6 +193,9 @@ async def promote(loop: Loop, key: str, state: State) -> Output:
             store.set_status(one.id, _status(one, winner, loop))
     carried = _carried(loop, state)
     loop.progress.say(f"{key}: {_sentence(active, winner)}")
+    if loop.config.prune.auto:
+        gone = prune(store, loop.workspace.path, loop.config.prune)
+        loop.progress.say(f"{key}: {len(gone.gone)} folders pruned, {gone.bytes / 2**20:.1f} MiB")
     facts = {"active": winner, "before": active, "carried": carried}
     return Output({"turn": state["turn"] + 1, "memory": "", "adapter": "", "moulted": ""}, facts)
 

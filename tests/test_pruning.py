@@ -266,3 +266,23 @@ def test_the_command_shows_what_would_go_and_then_does_it(place, capsys, monkeyp
     assert set(place.left("adapters")) == set(before) - names
     (place.path / "instar.toml").write_text("[prune]\nturns = 0\n")
     assert "Nothing is to be pruned" in instar("--rejected", "0")
+
+
+async def test_a_run_prunes_by_itself_where_it_is_told_to(tmp_path):
+    from test_evolve import config
+
+    from instar.compose import Workspace
+    from instar.evolve import evolve
+    from instar.progress import Progress
+
+    tiny = ["practise.tasks=8", "gate.tasks=8", "report.tasks=4", "prune.turns=0"]
+    kept = {}
+    for auto in ("false", "true"):
+        folder = tmp_path / auto
+        settings = config(folder, *tiny, f"prune.auto={auto}")
+        async with Workspace.open(settings) as workspace:
+            await evolve(workspace, 2, Progress(quiet=True))
+            kept[auto] = {p.name for p in (folder / "datasets").iterdir()}
+            last = workspace.store.stage("g2/curate")["dataset"]
+            assert workspace.store.active() is not None and last in kept[auto]
+    assert kept["true"] < kept["false"]
