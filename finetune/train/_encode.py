@@ -18,7 +18,7 @@ from instar.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Encoded", "encode", "stop_tokens"]
+__all__ = ["Encoded", "encode", "require_rows", "stop_tokens"]
 
 
 @dataclass
@@ -44,6 +44,18 @@ class Encoded:
     def tokens(self) -> int:
         """Tokens of all rows used, prompts included."""
         return sum(map(len, self.ids))
+
+    def metrics(self) -> dict[str, Any]:
+        """What became of the rows, for the report."""
+        return {
+            "rows_used": len(self.ids),
+            "rows_cut": self.cut,
+            "rows_masked": self.masked,
+            "rows_drifted": self.drifted,
+            "row_tokens": self.tokens,
+            "row_tokens_learnt": self.learnt,
+            "longest_row": self.longest,
+        }
 
     def joined(self, other: Encoded) -> Encoded:
         """These rows and then those of another."""
@@ -105,6 +117,20 @@ def encode(
         encoded.drifted += shared < len(prompt)
         encoded.add(_ended(ids, shared, stops), shared, limit)
     return encoded
+
+
+def require_rows(encoded: Encoded, limit: int, trainer: str) -> None:
+    """See that something is left to train on.
+
+    Raises:
+        UserError: Every row was left out.
+    """
+    if not encoded.ids:
+        raise UserError(
+            f"Nothing to train on: {encoded.cut} rows are longer than {limit} tokens (the longest "
+            f"has {encoded.longest}), {encoded.masked} have nothing to learn. "
+            f"Raise methods.{trainer}.max_length."
+        )
 
 
 def _texts(row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:

@@ -16,18 +16,14 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from finetune.train._encode import Encoded
-from finetune.train._loss import IGNORED, left_padded
-
-if TYPE_CHECKING:
-    import torch
+from finetune.train._loss import each_answer
 
 __all__ = ["Mix", "surprises"]
 
 _SURPRISE = math.log(2)
-_ROWS = 16
 _WINDOW = 4
 
 
@@ -99,34 +95,4 @@ def surprises(
 
     The highest and not the mean: a call whose one argument is wrong is wrong.
     """
-    import torch
-
-    collate = left_padded(pad)
-    order = sorted(range(len(encoded.ids)), key=lambda i: len(encoded.ids[i]))
-    found = [0.0] * len(order)
-    model.eval()
-    with torch.no_grad(), precision:
-        for numbers in _some(order):
-            rows = [{"input_ids": encoded.ids[i], "labels": encoded.labels[i]} for i in numbers]
-            for number, worst in zip(numbers, _worst(model, collate(rows)), strict=True):
-                found[number] = worst
-    model.train()
-    return found
-
-
-def _some(order: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(order), _ROWS):
-        yield order[start : start + _ROWS]
-
-
-def _worst(model: Any, batch: dict[str, torch.Tensor]) -> list[float]:
-    from torch.nn.functional import cross_entropy
-
-    batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-    labels = batch.pop("labels")
-    kept = model(**batch, use_cache=False, logits_to_keep=labels.shape[1]).logits[:, :-1]
-    wanted = labels[:, 1:]
-    losses = cross_entropy(
-        kept.flatten(0, 1).float(), wanted.flatten(), reduction="none", ignore_index=IGNORED
-    )
-    return [float(worst) for worst in losses.view(wanted.shape).amax(dim=1)]
+    return [max(losses) for losses in each_answer(model, encoded, pad, precision)]
