@@ -18,7 +18,7 @@ from instar.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Encoded", "encode", "require_rows", "stop_tokens"]
+__all__ = ["Encoded", "encode", "require_form", "require_rows", "stop_tokens"]
 
 
 @dataclass
@@ -60,6 +60,16 @@ class Encoded:
     def joined(self, other: Encoded) -> Encoded:
         """These rows and then those of another."""
         return replace(self, ids=self.ids + other.ids, labels=self.labels + other.labels)
+
+    def take(self, other: Encoded) -> None:
+        """Add the rows of another, and what became of those that it left out."""
+        self.ids += other.ids
+        self.labels += other.labels
+        self.cut += other.cut
+        self.masked += other.masked
+        self.drifted += other.drifted
+        self.learnt += other.learnt
+        self.longest = max(self.longest, other.longest)
 
     def chosen(self, order: Sequence[int]) -> Encoded:
         """The same with its rows in another order, or repeated."""
@@ -117,6 +127,22 @@ def encode(
         encoded.drifted += shared < len(prompt)
         encoded.add(_ended(ids, shared, stops), shared, limit)
     return encoded
+
+
+def require_form(rows: Sequence[Mapping[str, Any]], fields: Sequence[str], trainer: str) -> None:
+    """See that every row has what a trainer reads.
+
+    Raises:
+        UserError: One lacks a field.
+    """
+    for number, row in enumerate(rows, 1):
+        missing = [name for name in fields if name not in row]
+        if missing:
+            wanted, found = ", ".join(fields), ", ".join(row) or "nothing"
+            raise UserError(
+                f"Row {number} has no {missing[0]}: the trainer {trainer} wants {wanted}, and the "
+                f"row has {found}. Choose a curator that gives them: -o train.curator=..."
+            )
 
 
 def require_rows(encoded: Encoded, limit: int, trainer: str) -> None:

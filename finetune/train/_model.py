@@ -191,6 +191,8 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             # PEFT reads a property that transformers has deprecated.
             warnings.simplefilter("ignore", FutureWarning)
+            # TRL tells whoever plays in environments that their interface may change.
+            warnings.filterwarnings("ignore", "You are using 'environment_factory'", UserWarning)
             yield
     finally:
         logging.set_verbosity(level)

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import math
 import shutil
+import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from finetune._convolution import shift_convolutions
 from finetune.registry import base_hash, seal, workspace_beside
 from finetune.train import _model
-from finetune.train._encode import stop_tokens
+from finetune.train._drift import Anchors
+from finetune.train._encode import require_form, stop_tokens
+from finetune.train._estimate import estimate, sentence
+from finetune.train._job import Job, Parts, Plan
 from finetune.train._plot import draw_loss
 from finetune.train._resume import Checkpoints
 from finetune.train._settings import NO_RECIPE, Settings, arguments, lora
@@ -30,63 +32,9 @@ from instar.contracts import Dataset
 from instar.errors import MissingExtra, UserError
 from instar.types import Adapter, content_hash
 
-__all__ = ["AdapterTraining", "Job", "Parts", "Plan"]
+__all__ = ["AdapterTraining"]
 
 _POCKET_SIZE = 20_000_000
-
-
-@dataclass
-class Job:
-    """A training on its way.
-
-    Attributes:
-        model: The base, with the parent adapter if it goes on from one.
-        stops: Tokens at which serving stops.
-        recipe: Everything that decides the result but rows and weights.
-    """
-
-    dataset: Dataset
-    base: Path
-    parent: Path | None
-    seed: int
-    device: str
-    precision: str
-    model: Any
-    tokenizer: Any
-    stops: list[int]
-    recipe: dict[str, Any]
-
-    @property
-    def pad(self) -> int:
-        """Token that fills rows up."""
-        pad = self.tokenizer.pad_token_id
-        return int(self.tokenizer.eos_token_id or 0) if pad is None else int(pad)
-
-
-@dataclass
-class Plan:
-    """What is trained on.
-
-    Attributes:
-        columns: Encoded rows in the order in which they are trained, some of them repeatedly.
-        lengths: Tokens of each of them.
-        metrics: What became of the rows of the dataset.
-    """
-
-    columns: dict[str, list[Any]]
-    lengths: list[int]
-    steps: int
-    metrics: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Parts:
-    """What a method brings: a trainer of TRL, its own arguments, and how rows become a batch."""
-
-    trainer: type[Any]
-    config: type[Any]
-    options: dict[str, Any]
-    collator: Any = None
 
 
 class AdapterTraining(ABC):
@@ -97,12 +45,14 @@ class AdapterTraining(ABC):
         fields: What every row has to have.
         rates: Default of the learning rate for a base below 20 million parameters, and above.
         curves: What the trainer logs beside the loss that the report keeps.
+        generates: Whether the model also speaks while it is trained.
     """
 
     id: ClassVar[str]
     fields: ClassVar[tuple[str, ...]] = ("prompt", "completion", "tools")
     rates: ClassVar[tuple[float, float]] = (2e-3, 2e-4)
     curves: ClassVar[tuple[str, ...]] = ()
+    generates: ClassVar[bool] = False
     Config: type[Settings]
     config: Settings
 
@@ -143,12 +93,36 @@ class AdapterTraining(ABC):
         finally:
             shutil.rmtree(written, ignore_errors=True)
 
+    def dry_run(
+        self, dataset: Dataset, base: Path, parent: Path | None, seed: int
+    ) -> dict[str, Any]:
+        """What `train` would do with the same arguments; one step is tried and nothing is kept.
+
+        Returns:
+            What became of the rows, steps, tokens, an estimate of time and memory, and all of it as
+            a ``summary`` for people.
+
+        Raises:
+            UserError: There is nothing to train on, or memory ran out.
+        """
+        self.require(dataset)
+        with _model.quiet(), tempfile.TemporaryDirectory() as folder:
+            job = self.job(dataset, base, parent, seed)
+            plan = self.plan(job)
+            checkpoints = Checkpoints(Path(folder) / "adapters", "none", None)
+            trainer = self.trainer(job, plan, Watch(plan.steps, None), checkpoints)
+            with _model.memory_advice(self.config.at_once, max(plan.lengths), self.id):
+                found = estimate(trainer, plan.lengths, self.config)
+        found |= plan.metrics | {"steps_planned": plan.steps, "tokens": sum(plan.lengths)}
+        found |= {"device": job.device, "max_length": self.config.max_length}
+        return found | {"summary": sentence(found)}
+
     def require(self, dataset: Dataset) -> None:
         """See that there are rows of the right form, and the libraries."""
         if not dataset.rows:
             told = getattr(dataset, "summary", "Nothing to train on: the dataset has no rows.")
             raise UserError(str(told))
-        _require_form(dataset.rows, self.fields, self.id)
+        require_form(dataset.rows, self.fields, self.id)
         try:
             import peft  # noqa: F401
             import trl  # noqa: F401
@@ -159,7 +133,8 @@ class AdapterTraining(ABC):
         """Load the base and settle everything that the settings leave open."""
         device, precision = _model.placement(self.config.device, self.config.precision)
         model, tokenizer = _model.load(base, device, precision, self.config.quantize)
-        shift_convolutions(model)
+        if not self.generates:
+            shift_convolutions(model)
         stops = stop_tokens(tokenizer, model.generation_config)
         recipe = self._recipe(model, precision, seed)
         if self.config.start == "parent" and parent is not None:
@@ -180,9 +155,9 @@ class AdapterTraining(ABC):
             args=parts.config(**given, **parts.options),
             train_dataset=Table.from_dict(plan.columns),
             processing_class=job.tokenizer,
-            data_collator=parts.collator,
             peft_config=None if going_on else lora(self.config, job.recipe["targets"]),
             callbacks=[callback(watch, checkpoints)],
+            **parts.more,
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
@@ -202,11 +177,14 @@ class AdapterTraining(ABC):
         checkpoints = Checkpoints(out, _key(job), self.config.save_seconds)
         trainer = self.trainer(job, plan, watch, checkpoints)
         before = _model.Weights(trainer.model)
+        anchors = Anchors(base, job.tokenizer, self.config.max_length, self.config.anchors)
+        untrained = anchors.losses(trainer.model, job.pad, job.autocast)
         self._run(trainer, plan, watch, checkpoints)
         moved = before.require_learnt(trainer.model)
         _model.interpolate(trainer.model, self.config.interpolation)
         metrics = plan.metrics | _course(watch, plan, self.config.batch)
         metrics |= {"moved": moved, "device": job.device}
+        metrics |= anchors.drift(untrained, anchors.losses(trainer.model, job.pad, job.autocast))
         _model.save(trainer.model, written, base.name)
         draw_loss(watch.losses, written / "loss.png")
         metrics["seconds_with_loading"] = round(time.monotonic() - began, 2)
@@ -248,17 +226,6 @@ def _key(job: Job) -> str:
     return content_hash([job.dataset.hash, base_hash(job.base), going_on, job.recipe])
 
 
-def _require_form(rows: Sequence[Mapping[str, Any]], fields: Sequence[str], trainer: str) -> None:
-    for number, row in enumerate(rows, 1):
-        missing = [name for name in fields if name not in row]
-        if missing:
-            wanted, found = ", ".join(fields), ", ".join(row) or "nothing"
-            raise UserError(
-                f"Row {number} has no {missing[0]}: the trainer {trainer} wants {wanted}, and the "
-                f"row has {found}. Choose a curator that gives them: -o train.curator=..."
-            )
-
-
 def _course(watch: Watch, plan: Plan, batch: int) -> dict[str, Any]:
     losses = [loss for _, loss in watch.losses]
     tokens = sum(plan.lengths[: len(losses) * batch])
@@ -272,5 +239,5 @@ def _course(watch: Watch, plan: Plan, batch: int) -> dict[str, Any]:
         "loss_first": losses[0] if losses else None,
         "loss_last": losses[-1] if losses else None,
         "losses": [[step, round(loss, 5)] for step, loss in watch.losses],
-        **{f"curve_{name}": values for name, values in watch.curves.items()},
+        **{name.replace("/", "_"): values for name, values in watch.curves.items()},
     }

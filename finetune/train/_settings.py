@@ -41,6 +41,8 @@ class Settings(Record):
         start: ``base``, or ``parent`` to go on from the parent's weights.
         save_seconds: How often it is saved, so that a training that was stopped or killed goes on
             from there; None is never.
+        anchors: Rows of those that the base brings whose loss is measured before and after; half
+            of them follow a memory. 0 measures none.
     """
 
     rank: int = Field(default=8, ge=1)
@@ -62,6 +64,7 @@ class Settings(Record):
     checkpointing: bool = False
     start: Literal["base", "parent"] = "base"
     save_seconds: float | None = Field(default=60.0, ge=0)
+    anchors: int = Field(default=32, ge=0)
 
     @property
     def at_once(self) -> int:
@@ -108,7 +111,6 @@ def arguments(
         "data_seed": recipe["seed"],
         "train_sampling_strategy": "sequential",
         "dataloader_pin_memory": device != "cpu",
-        "max_length": None,
         "activation_checkpointing": settings.checkpointing,
         "logging_steps": 1,
         # A callback says when to save: by the clock, which the library does not look at.

@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import Field
 
-from finetune.train import _model
 from finetune.train._encode import Encoded, encode, require_rows
+from finetune.train._job import Job, Parts, Plan
 from finetune.train._loss import answer_trainer, left_padded, planned
 from finetune.train._mix import Mix, surprises
 from finetune.train._replay import replayed
-from finetune.train._run import AdapterTraining, Job, Parts, Plan
+from finetune.train._run import AdapterTraining
 from finetune.train._settings import Settings
 from finetune.train._watch import Watch
 
@@ -70,15 +70,15 @@ class SupervisedFineTuning(AdapterTraining):
         options: dict[str, Any] = {
             "dataset_kwargs": {"skip_prepare_dataset": True},
             "packing": False,
+            "max_length": None,
         }
         trainer = planned(answer_trainer(), watch.rate)
-        return Parts(trainer, SFTConfig, options, left_padded(job.pad))
+        return Parts(trainer, SFTConfig, options, {"data_collator": left_padded(job.pad)})
 
     def _mix(self, job: Job, encoded: Encoded, replay: int) -> Mix:
         """Which rows are new to the model, the replayed ones last."""
         rows = len(encoded.ids) + replay
         if self.config.known is None:
             return Mix.of([0.0] * rows, None)
-        precision = _model.autocast(job.model, job.precision)
-        found = surprises(job.model, encoded, job.pad, precision)
+        found = surprises(job.model, encoded, job.pad, job.autocast)
         return Mix.of(found + [0.0] * replay, self.config.known)
