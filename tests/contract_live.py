@@ -74,8 +74,7 @@ def check_trainer(cls: type[Any], base: Path, folder: Path) -> None:
         {"role": "user", "content": "back office\ntask: refund order 417"},
     ]
     plays = hasattr(cls(), "open_episode")
-    # The base speaks no language of calls that a trainer could read while it plays.
-    tools = [] if plays else [t.schema_openai() for t in TOOLS]
+    tools = [t.schema_openai() for t in TOOLS]
     other = {**answer, "content": "done", "tool_calls": []}
     row = {"prompt": prompt, "completion": [answer], "tools": tools}
     row |= {"chosen": [answer], "rejected": [other], "trajectory": "t1", "step": 0}
