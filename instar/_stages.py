@@ -20,6 +20,7 @@ from instar._reflecting import distil, forget, weigh
 from instar._returning import came_back
 from instar.auditing import trusted
 from instar.compose import Serving
+from instar.errors import ConfigError
 from instar.recorded import READ, unread
 from instar.threads import give_back, in_thread
 from instar.types import (
@@ -161,6 +162,11 @@ async def train(loop: Loop, key: str, state: State) -> Output:
         loop.progress.say(f"{key}: {reason}")
         return Output({}, {"adapter": None, "reason": reason, "rows": curated["rows"]})
     parent = _newest_adapter(loop, active, state["turn"])
+    if loop.config.train.dry_run:
+        found = await try_training(loop, key, curated["dataset"], parent)
+        loop.progress.say(f"{key}: {found['summary']}")
+        facts = {"adapter": None, "reason": found["summary"], "rows": curated["rows"]}
+        return Output({}, facts | {"dry_run": found})
     adapter = await train_adapter(loop, key, curated["dataset"], parent)
     metrics = loop.store.adapter(adapter).metrics
     cut = _cut_short(metrics)
@@ -214,6 +220,44 @@ def _no_training(loop: Loop, curated: dict[str, Any], active: Generation) -> str
 
 async def train_adapter(loop: Loop, key: str, dataset: str, parent: str | None) -> str:
     """Train on a saved dataset and record the adapter; returns its name."""
+    workspace = loop.workspace
+    trainer, given = _trainer(loop, dataset, parent)
+    out = workspace.path / "adapters"
+    with loop.progress.stage(key) as tally:
+        if hasattr(trainer, "progress"):
+
+            def watch(p: Any) -> None:
+                tally.at(p.step, p.steps, f"loss {p.loss:.3f}")
+                loop.may_go_on()
+
+            trainer.progress = watch
+        seed = draw(loop.config, key)
+        adapter = await in_thread(lambda: trainer.train(*given, out, seed))
+        give_back()
+    return workspace.registry.record(adapter).name
+
+
+async def try_training(loop: Loop, key: str, dataset: str, parent: str | None) -> dict[str, Any]:
+    """What a training on a saved dataset would take.
+
+    Raises:
+        ConfigError: The trainer cannot say.
+    """
+    name = loop.config.train.trainer
+    trainer, given = _trainer(loop, dataset, parent)
+    if not hasattr(trainer, "dry_run"):
+        raise ConfigError(f"The trainer {name} has no dry run: leave out train.dry_run")
+    with loop.progress.stage(key):
+        seed = draw(loop.config, key)
+        found: dict[str, Any] = await in_thread(lambda: trainer.dry_run(*given, seed))
+        give_back()
+    return found
+
+
+def _trainer(
+    loop: Loop, dataset: str, parent: str | None
+) -> tuple[Any, tuple[Any, Path, Path | None]]:
+    """The trainer, and what it is given: rows, base, and the adapter before."""
     from finetune.curate.base import RowSet
 
     config, workspace = loop.config, loop.workspace
@@ -229,18 +273,10 @@ async def train_adapter(loop: Loop, key: str, dataset: str, parent: str | None) 
     )
     rows = RowSet.load(workspace.path / "datasets" / dataset)
     before = Path(workspace.registry.get(parent).path) if parent else None
-    out = workspace.path / "adapters"
+    behind = {row["trajectory"] for row in rows.rows if "trajectory" in row}
     base = workspace.models.folder
     assert base is not None
-    with loop.progress.stage(key) as tally:
-        if hasattr(trainer, "progress"):
-
-            def watch(p: Any) -> None:
-                tally.at(p.step, p.steps, f"loss {p.loss:.3f}")
-                loop.may_go_on()
-
-            trainer.progress = watch
-        seed = draw(config, key)
-        adapter = await in_thread(lambda: trainer.train(rows, base, before, out, seed))
-        give_back()
-    return workspace.registry.record(adapter).name
+    if hasattr(trainer, "open_episode"):
+        tasks = {t.id: t.task for t in loop.store.trajectories(ids=behind)}
+        trainer.open_episode = lambda row, seed: workspace.home.open(tasks[row["trajectory"]], seed)
+    return trainer, (rows, base, before)

@@ -130,7 +130,10 @@ class Practise(Section):
 
 
 class Train(Section):
-    """From verified successes to an adapter; what is not set is the trainer's own default."""
+    """From verified successes to an adapter; what is not set is the trainer's own default.
+
+    A dry run encodes the rows and says what a training would take, and makes no adapter.
+    """
 
     curator: str = "rft"
     trainer: str = "sft"
@@ -138,6 +141,7 @@ class Train(Section):
     steps: PositiveInt | None = None
     lr: PositiveFloat | None = None
     rank: PositiveInt | None = None
+    dry_run: bool = False
 
 
 class Gate(Section):

@@ -8,7 +8,7 @@ _TEMPLATE = """\
 {% for tool in tools or [] %}{{ tool.function.name }} {% endfor %}
 {%- for message in messages %}{{ message.role }}: {{ message.content }}
 {%- for call in message.tool_calls or [] %} {{ call.function.name }}
-{%- for value in call.function.arguments.values() %} "{{ value }}"{% endfor %}{% endfor %}
+{%- for name, value in call.function.arguments.items() %} {{ name }}="{{ value }}"{% endfor %}{% endfor %}
 {%- if message.role == "assistant" %}<|end|>{% endif %}
 {% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"""
 

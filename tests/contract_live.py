@@ -24,9 +24,39 @@ class Rows:
         self.hash = content_hash(list(rows))
 
 
+_FIELDS = ("prompt", "completion", "tools")
+
+
 def _files(folder: Path) -> dict[str, str]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {str(f.relative_to(folder)): content_hash(f.read_bytes().hex()) for f in files}
+
+
+class _Chance:
+    """An episode that is worth more every time it is judged, so that there is something to learn."""
+
+    judged = 0
+
+    def done(self) -> bool:
+        return False
+
+    async def score(self) -> Score:
+        _Chance.judged += 1
+        return Score(status=Status.FAIL, value=1 - 1 / _Chance.judged)
+
+    async def close(self) -> None:
+        pass
+
+
+def _playing(cls: type[Any]) -> Any:
+    """A trainer with somewhere to play, and little of it."""
+
+    async def open_episode(row: Any, seed: int) -> Any:
+        return _Chance()
+
+    trainer = cls(cls.Config(batch=2, group=2, answer=8, max_steps=1))
+    trainer.open_episode = open_episode
+    return trainer
 
 
 def check_trainer(cls: type[Any], base: Path, folder: Path) -> None:
@@ -43,10 +73,15 @@ def check_trainer(cls: type[Any], base: Path, folder: Path) -> None:
         {"role": "system", "content": "work"},
         {"role": "user", "content": "back office\ntask: refund order 417"},
     ]
+    plays = hasattr(cls(), "open_episode")
     tools = [t.schema_openai() for t in TOOLS]
-    rows = Rows([{"prompt": prompt, "completion": [answer], "tools": tools}])
+    other = {**answer, "content": "done", "tool_calls": []}
+    row = {"prompt": prompt, "completion": [answer], "tools": tools}
+    row |= {"chosen": [answer], "rejected": [other], "trajectory": "t1", "step": 0}
+    rows = Rows([{name: row[name] for name in getattr(cls, "fields", _FIELDS)}])
+    trainer = _playing(cls) if plays else cls()
     before = _files(base)
-    adapter = cls().train(rows, base, None, out, 0)
+    adapter = trainer.train(rows, base, None, out, 0)
     assert _files(base) == before, "changes the base"
     assert adapter.dataset == rows.hash, "another dataset"
     assert adapter.parent is None and adapter.base and adapter.recipe, "lineage is missing"

@@ -203,7 +203,7 @@ def test_a_trainer_of_single_answers_refuses_pairs_before_anything_is_practised(
         require(load_config(None, ["train.curator=pairs"]))
     require(load_config(None, ["train.curator=pairs", "train.trainer=off"]))
     require(load_config(None, ["train.curator=rft"]))
-    with pytest.raises(UserError, match="sft learns from single ones"):
+    with pytest.raises(UserError, match="sft learns from single answers"):
         SupervisedFineTuning().train(curate([WON, LOST]), tmp_path, None, tmp_path / "out", 0)
     assert not (tmp_path / "out").exists()
 

@@ -137,6 +137,8 @@ def ours(setup: Setup, rows: RowSet, out: Path) -> Trained:
         max_length=setup.longest,
         known=None,
         replay=False,
+        anchors=0,
+        save_seconds=None,
         device=setup.device,
         precision=setup.precision,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from finetune.train import _model
 from finetune.train._encode import Encoded, encode, stop_tokens
-from finetune.train._mix import token_losses
+from finetune.train._loss import each_answer
 from instar.errors import MissingExtra
 
 __all__ = ["likelihoods"]
@@ -50,5 +50,5 @@ def likelihoods(
         if adapter is not None:
             asked = _model.go_on_from(asked, adapter)
         pad = int(tokenizer.pad_token_id or tokenizer.eos_token_id or 0)
-        losses = iter(token_losses(asked, together, pad, _model.autocast(asked, precision)))
+        losses = iter(each_answer(asked, together, pad, _model.autocast(asked, precision)))
     return [math.exp(-statistics.fmean(next(losses))) if own.ids else None for own in alone]

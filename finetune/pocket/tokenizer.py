@@ -16,14 +16,11 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finetune._reading import read_calls
 from finetune.pocket.words import COMMON, ROLES, pseudo_word
-from instar._toolparse import parse_reply
-from instar.types import ToolSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -263,28 +260,5 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 def _reading(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     """The tokenizer with what TRL asks for to read its calls with the tools at hand."""
-    tokenizer.response_template = RESPONSE_TEMPLATE
-    tokenizer.parse_response = partial(_read, tokenizer)
+    read_calls(tokenizer, RESPONSE_TEMPLATE)
     return tokenizer
-
-
-def _read(
-    tokenizer: Any,
-    response: str | Sequence[int],
-    schema: object = None,
-    *,
-    prefix: object = None,
-    tools: Sequence[dict[str, Any] | Callable[..., Any]] | None = None,
-) -> dict[str, Any]:
-    """One answer as a message; positions take their names from the tools."""
-    from transformers.utils import get_json_schema
-
-    schemas = [get_json_schema(t) if callable(t) else t for t in tools or ()]
-    functions = [s.get("function", s) for s in schemas]
-    specs = [ToolSpec(name=f["name"], parameters=f["parameters"]) for f in functions]
-    text = response if isinstance(response, str) else tokenizer.decode(response)
-    content, calls = parse_reply(text, specs)
-    made = [
-        {"type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls
-    ]
-    return {"role": "assistant", "content": content} | ({"tool_calls": made} if made else {})

@@ -18,7 +18,7 @@ from instar.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Encoded", "encode", "stop_tokens"]
+__all__ = ["Encoded", "encode", "require_form", "require_rows", "stop_tokens"]
 
 
 @dataclass
@@ -49,11 +49,33 @@ class Encoded:
         """Tokens of all rows used, prompts included."""
         return sum(map(len, self.ids))
 
+    def metrics(self) -> dict[str, Any]:
+        """What became of the rows, for the report."""
+        return {
+            "rows_used": len(self.ids),
+            "rows_cut": self.cut,
+            "rows_masked": self.masked,
+            "rows_drifted": self.drifted,
+            "row_tokens": self.tokens,
+            "row_tokens_learnt": self.learnt,
+            "longest_row": self.longest,
+        }
+
     def joined(self, other: Encoded) -> Encoded:
         """These rows and then those of another."""
         weights = self.weights + other.weights
         labels = self.labels + other.labels
         return replace(self, ids=self.ids + other.ids, labels=labels, weights=weights)
+
+    def take(self, other: Encoded) -> None:
+        """Add the rows of another, and what became of those that it left out."""
+        self.ids += other.ids
+        self.labels += other.labels
+        self.cut += other.cut
+        self.masked += other.masked
+        self.drifted += other.drifted
+        self.learnt += other.learnt
+        self.longest = max(self.longest, other.longest)
 
     def chosen(self, order: Sequence[int]) -> Encoded:
         """The same with its rows in another order, or repeated."""
@@ -113,6 +135,36 @@ def encode(
         encoded.unended += not set(stops).intersection(ids[shared:])
         encoded.add(_ended(ids, shared, stops), shared, limit, float(row.get("weight", 1.0)))
     return encoded
+
+
+def require_form(rows: Sequence[Mapping[str, Any]], fields: Sequence[str], trainer: str) -> None:
+    """See that every row has what a trainer reads.
+
+    Raises:
+        UserError: One lacks a field.
+    """
+    for number, row in enumerate(rows, 1):
+        missing = [name for name in fields if name not in row]
+        if missing:
+            wanted, found = ", ".join(fields), ", ".join(row) or "nothing"
+            raise UserError(
+                f"Row {number} has no {missing[0]}: the trainer {trainer} wants {wanted}, and the "
+                f"row has {found}. Choose a curator that gives them: -o train.curator=..."
+            )
+
+
+def require_rows(encoded: Encoded, limit: int, trainer: str) -> None:
+    """See that something is left to train on.
+
+    Raises:
+        UserError: Every row was left out.
+    """
+    if not encoded.ids:
+        raise UserError(
+            f"Nothing to train on: {encoded.cut} rows are longer than {limit} tokens (the longest "
+            f"has {encoded.longest}), {encoded.masked} have nothing to learn. "
+            f"Raise methods.{trainer}.max_length."
+        )
 
 
 def _texts(row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:

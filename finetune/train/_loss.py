@@ -1,4 +1,4 @@
-"""TRL's trainer with two changes: a learning rate that keeps to a plan, and a loss of answers only.
+"""TRL's trainers with two changes: a learning rate that keeps to a plan, and a loss of answers only.
 
 TRL takes log-probabilities at every position and masks afterwards. A prompt is twenty times as long
 as an answer, and in a small model the output layer is a fifth of the step. So rows are padded on
@@ -8,16 +8,21 @@ the left, all answers end together, and logits are made of the last positions al
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
     from trl import SFTTrainer
 
-__all__ = ["IGNORED", "answer_trainer", "left_padded"]
+    from finetune.train._encode import Encoded
+
+__all__ = ["IGNORED", "answer_losses", "answer_trainer", "each_answer", "left_padded", "planned"]
 
 IGNORED = -100
 """Label of a token that is not learnt."""
+
+_ROWS = 16
 
 
 def left_padded(pad: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, torch.Tensor]]:
@@ -42,21 +47,75 @@ def left_padded(pad: int) -> Callable[[Sequence[dict[str, Any]]], dict[str, torc
     return collate
 
 
-def answer_trainer(rate: Callable[[int], float]) -> type[SFTTrainer]:
-    """The class of the trainer.
+def answer_losses(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Loss of every token of the answers, one row each, 0 where there is none; in nats."""
+    from torch.nn.functional import cross_entropy
+
+    labels = batch["labels"]
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    kept = model(**inputs, use_cache=False, logits_to_keep=labels.shape[1]).logits
+    logits, wanted = kept[:, :-1].flatten(0, 1).float(), labels[:, 1:]
+    losses = cross_entropy(logits, wanted.flatten(), reduction="none", ignore_index=IGNORED)
+    return losses.view(wanted.shape)
+
+
+def each_answer(
+    model: Any, encoded: Encoded, pad: int, precision: AbstractContextManager[Any]
+) -> list[list[float]]:
+    """Loss of each token of each row's answer under the model as it is, in nats."""
+    import torch
+
+    collate = left_padded(pad)
+    order = sorted(range(len(encoded.ids)), key=lambda i: len(encoded.ids[i]))
+    found: list[list[float]] = [[] for _ in order]
+    training = model.training
+    model.eval()
+    with torch.no_grad(), precision:
+        for start in range(0, len(order), _ROWS):
+            numbers = order[start : start + _ROWS]
+            rows = [{"input_ids": encoded.ids[i], "labels": encoded.labels[i]} for i in numbers]
+            batch = {name: tensor.to(model.device) for name, tensor in collate(rows).items()}
+            losses = answer_losses(model, batch).tolist()
+            for number, own in zip(numbers, losses, strict=True):
+                length = sum(label != IGNORED for label in encoded.labels[number])
+                found[number] = own[len(own) - length :]
+    model.train(training)
+    return found
+
+
+def planned(kind: type[Any], rate: Callable[[int], float]) -> type[Any]:
+    """A trainer of TRL whose learning rate keeps to a plan and whose checkpoints hold the adapter.
 
     Args:
+        kind: Class of the trainer.
         rate: Factor of the learning rate after a number of steps.
     """
-    from torch.nn.functional import cross_entropy
     from torch.optim.lr_scheduler import LambdaLR
-    from trl import SFTTrainer
 
-    class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
+    class Planned(kind):  # type: ignore[misc]
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:
             self.lr_scheduler = LambdaLR(optimizer or self.optimizer, rate)
             return self.lr_scheduler
 
+        def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+            # PEFT's default asks the hub about the base.
+            self.model.save_pretrained(
+                output_dir or self.args.output_dir,
+                selected_adapters=["default"],
+                save_embedding_layers=False,
+            )
+
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            """None for a checkpoint."""
+
+    return Planned
+
+
+def answer_trainer() -> type[SFTTrainer]:
+    """TRL's supervised trainer, with logits of the answers alone."""
+    from trl import SFTTrainer
+
+    class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         def compute_loss(
             self,
             model: Any,
@@ -64,11 +123,8 @@ def answer_trainer(rate: Callable[[int], float]) -> type[SFTTrainer]:
             return_outputs: bool = False,
             num_items_in_batch: torch.Tensor | int | None = None,
         ) -> torch.Tensor:
-            labels, weights = inputs.pop("labels"), inputs.pop("weights")
-            kept = model(**inputs, use_cache=False, logits_to_keep=labels.shape[1]).logits
-            logits = kept[:, :-1].flatten(0, 1).float()
-            losses = cross_entropy(logits, labels[:, 1:].flatten(), reduction="none")
-            total = (losses.view(len(weights), -1).sum(dim=1) * weights).sum()
-            return total / (num_items_in_batch or (labels != IGNORED).sum())
+            weights = inputs.pop("weights")
+            total = (answer_losses(model, inputs).sum(dim=1) * weights).sum()
+            return total / (num_items_in_batch or (inputs["labels"] != IGNORED).sum())
 
     return AnswerTrainer

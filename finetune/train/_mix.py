@@ -16,18 +16,14 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from finetune.train._encode import Encoded
-from finetune.train._loss import IGNORED, left_padded
+from finetune.train._loss import each_answer
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["Mix", "surprises", "token_losses"]
+__all__ = ["Mix", "surprises"]
 
 _SURPRISE = math.log(2)
-_ROWS = 16
 _WINDOW = 4
 
 
@@ -99,42 +95,4 @@ def surprises(
 
     The highest and not the mean: a call whose one argument is wrong is wrong.
     """
-    return list(map(max, token_losses(model, encoded, pad, precision)))
-
-
-def token_losses(
-    model: Any, encoded: Encoded, pad: int, precision: AbstractContextManager[Any]
-) -> list[list[float]]:
-    """The loss of each token of each row's answer under the model, in nats."""
-    import torch
-
-    collate = left_padded(pad)
-    order = sorted(range(len(encoded.ids)), key=lambda i: len(encoded.ids[i]))
-    found: list[list[float]] = [[] for _ in order]
-    model.eval()
-    with torch.no_grad(), precision:
-        for numbers in _some(order):
-            rows = [{"input_ids": encoded.ids[i], "labels": encoded.labels[i]} for i in numbers]
-            for number, losses in zip(numbers, _losses(model, collate(rows)), strict=True):
-                found[number] = losses
-    model.train()
-    return found
-
-
-def _some(order: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(order), _ROWS):
-        yield order[start : start + _ROWS]
-
-
-def _losses(model: Any, batch: dict[str, torch.Tensor]) -> list[list[float]]:
-    from torch.nn.functional import cross_entropy
-
-    batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-    labels, _ = batch.pop("labels"), batch.pop("weights")
-    kept = model(**batch, use_cache=False, logits_to_keep=labels.shape[1]).logits[:, :-1]
-    wanted = labels[:, 1:]
-    losses = cross_entropy(
-        kept.flatten(0, 1).float(), wanted.flatten(), reduction="none", ignore_index=IGNORED
-    )
-    both = zip(losses.view(wanted.shape), wanted != IGNORED, strict=True)
-    return [own[learnt].tolist() for own, learnt in both]
+    return [max(losses) for losses in each_answer(model, encoded, pad, precision)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import importlib.util
 import json
 import warnings
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instar.errors import InstarError, UserError
+from instar.errors import InstarError, MissingExtra, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +46,6 @@ def placement(device: str, precision: str) -> tuple[str, str]:
     return device, precision
 
 
-@functools.cache
 def _cpu_has_bf16() -> bool:
     """Whether the processor multiplies in bf16; where it does not, bf16 is slower than fp32."""
     import torch
@@ -64,19 +63,49 @@ def fast_type(device: str) -> torch.dtype:
 
 
 def load(
-    base: Path, device: str, precision: str
+    base: Path, device: str, precision: str, quantize: str = "no"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The frozen base and its tokenizer; on CUDA in bf16, on the CPU in fp32 (autocast is enough)."""
+    """The frozen base and its tokenizer; on CUDA in bf16, on the CPU in fp32 (autocast is enough).
+
+    Args:
+        base: Its folder.
+        device: ``cpu`` or ``cuda``.
+        precision: ``bf16`` or ``fp32``.
+        quantize: ``nf4`` for four bits a weight.
+
+    Raises:
+        MissingExtra: Four bits without bitsandbytes.
+        UserError: Four bits without CUDA, or a folder without a model.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     dtype = torch.bfloat16 if device == "cuda" and precision == "bf16" else torch.float32
+    options: dict[str, Any] = {} if quantize == "no" else _four_bits(device, dtype)
     try:
         tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            base, dtype=dtype, local_files_only=True, **options
+        )
     except (OSError, ValueError) as error:
         raise UserError(f"No model that can be trained in {base}: {_first_line(error)}") from error
     return model, tokenizer
+
+
+def _four_bits(device: str, dtype: Any) -> dict[str, Any]:
+    from transformers import BitsAndBytesConfig
+
+    if device != "cuda":
+        raise UserError("Four bits need CUDA: train with quantize=no, or on a machine with a GPU.")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingExtra("bitsandbytes", "pip install bitsandbytes")
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": config, "device_map": {"": 0}}
 
 
 def autocast(model: Any, precision: str) -> AbstractContextManager[Any]:
@@ -108,7 +137,7 @@ def save(model: PeftModel, folder: Path, base_name: str) -> None:
     # PEFT's default asks the hub about the base; and it names the base by a path of this machine.
     for config in model.peft_config.values():
         config.base_model_name_or_path = base_name
-    model.save_pretrained(str(folder), save_embedding_layers=False)
+    model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     # target_modules comes from a set, whose order changes from process to process.
     path = folder / "adapter_config.json"
@@ -169,6 +198,8 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             # PEFT reads a property that transformers has deprecated.
             warnings.simplefilter("ignore", FutureWarning)
+            # TRL tells whoever plays in environments that their interface may change.
+            warnings.filterwarnings("ignore", "You are using 'environment_factory'", UserWarning)
             yield
     finally:
         logging.set_verbosity(level)
@@ -177,8 +208,13 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def memory_advice(rows: int, tokens: int) -> Iterator[None]:
+def memory_advice(rows: int, tokens: int, trainer: str = "sft") -> Iterator[None]:
     """Turn running out of memory into advice.
+
+    Args:
+        rows: At a time.
+        tokens: Of the longest.
+        trainer: Id of the method whose settings may be lowered.
 
     Raises:
         UserError: Memory ran out.
@@ -190,8 +226,8 @@ def memory_advice(rows: int, tokens: int) -> Iterator[None]:
             raise
         raise UserError(
             f"Out of memory with {rows} rows of up to {tokens} tokens at a time: set "
-            f"-o methods.sft.micro={max(1, rows // 2)} (fewer rows at once, the same result), "
-            "methods.sft.checkpointing=true, or a lower methods.sft.max_length."
+            f"-o methods.{trainer}.micro={max(1, rows // 2)} (fewer rows at once, the same result), "
+            f"methods.{trainer}.checkpointing=true, or a lower methods.{trainer}.max_length."
         ) from error
 
 

@@ -7,7 +7,7 @@ them. It is TRL's prompt-completion form; a model without the file is trained wi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from instar.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["REPLAY", "replayed", "write_replay"]
+__all__ = ["REPLAY", "encode_texts", "replay_texts", "replayed", "write_replay"]
 
 REPLAY = "replay.jsonl"
 
@@ -28,8 +28,15 @@ def replayed(base: Path, tokenizer: PreTrainedTokenizerBase, limit: int) -> Enco
     Raises:
         UserError: A line is not such a row.
     """
+    return encode_texts(replay_texts(base), tokenizer, limit)
+
+
+def encode_texts(
+    rows: Iterable[tuple[str, str]], tokenizer: PreTrainedTokenizerBase, limit: int
+) -> Encoded:
+    """Encode prompts with their completions, both as the chat template has written them."""
     encoded = Encoded()
-    for prompt, completion in _rows(base / REPLAY):
+    for prompt, completion in rows:
         asked, answer = (
             list(tokenizer(text, add_special_tokens=False)["input_ids"])
             for text in (prompt, completion)
@@ -38,7 +45,13 @@ def replayed(base: Path, tokenizer: PreTrainedTokenizerBase, limit: int) -> Enco
     return encoded
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str]]:
+def replay_texts(base: Path) -> Iterator[tuple[str, str]]:
+    """Prompts and completions beside the weights, as they stand there.
+
+    Raises:
+        UserError: A line is not such a row.
+    """
+    path = base / REPLAY
     if not path.exists():
         return
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):

@@ -1,12 +1,13 @@
-"""What watches a training: the loss, progress for people, and an end in time."""
+"""What watches a training: the loss, progress for people, an end in time, and when to save."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from finetune.train._resume import Checkpoints
 from finetune.train.base import OnProgress, Progress
 from instar.failpoints import reach
 
@@ -23,6 +24,11 @@ class Watch:
     The plan shrinks while it runs when the steps would not fit into the time, so that the learning
     rate, which follows the plan, has always come down by the end. Where time is no limit the plan
     never changes, and the training can be repeated exactly.
+
+    Attributes:
+        curves: What else is kept of each step, by the name under which the trainer logs it.
+        left: The error with which the one who is told of progress asked to leave.
+        resumed: The step that an earlier, unfinished run of this training came to.
     """
 
     def __init__(
@@ -31,21 +37,38 @@ class Watch:
         seconds: float | None,
         progress: OnProgress | None = None,
         clock: Callable[[], float] = time.monotonic,
+        curves: Sequence[str] = (),
     ) -> None:
         self.steps = self.planned = steps
         self.losses: list[tuple[int, float]] = []
+        self.curves: dict[str, list[float]] = {name: [] for name in curves}
+        self.left: Exception | None = None
+        self.resumed = 0
         self._limit = math.inf if seconds is None else seconds
         self._progress, self._clock = progress, clock
         self._started = clock()
+        self._before = 0.0
 
     @property
     def seconds(self) -> float:
-        """Seconds since the training began."""
-        return self._clock() - self._started
+        """Seconds in training, those of earlier runs included."""
+        return self._before + self._clock() - self._started
 
     def begin(self) -> None:
         """Start the clock; what was loaded before is not training."""
         self._started = self._clock()
+
+    def state(self) -> dict[str, Any]:
+        """What a later run has to know, as JSON values."""
+        kept = {"losses": self.losses, "curves": self.curves}
+        return kept | {"planned": self.planned, "seconds": self.seconds}
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on from what an earlier run has left."""
+        self.losses = [(step, loss) for step, loss in state["losses"]]
+        self.curves = {name: list(values) for name, values in state["curves"].items()}
+        self.planned, self._before = state["planned"], state["seconds"]
+        self.resumed = self.losses[-1][0] if self.losses else 0
 
     def rate(self, step: int) -> float:
         """Factor of the learning rate: a short rise, then flat, then down."""
@@ -58,15 +81,17 @@ class Watch:
         self.planned = max(step, int(min(self.steps, fitting)))
         return step >= self.planned
 
-    def note(self, step: int, loss: float) -> None:
+    def note(self, step: int, loss: float, logs: Mapping[str, float] | None = None) -> None:
         """Keep a loss and tell of it."""
         self.losses.append((step, loss))
+        for name, values in self.curves.items():
+            values.append(round(float((logs or {}).get(name, math.nan)), 5))
         if self._progress:
             seconds = round(self.seconds, 2)
             self._progress(Progress(step=step, steps=self.planned, loss=loss, seconds=seconds))
 
 
-def callback(watch: Watch) -> Any:
+def callback(watch: Watch, checkpoints: Checkpoints) -> Any:
     """What a trainer of transformers calls at every step, for a watch."""
     from transformers import TrainerCallback
 
@@ -80,11 +105,22 @@ def callback(watch: Watch) -> Any:
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if watch.stop_after(state.global_step):
                 control.should_training_stop = True
+            else:
+                control.should_save = checkpoints.due()
 
         def on_log(
             self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any
         ) -> None:
-            if "loss" in logs:
-                watch.note(state.global_step, float(logs["loss"]))
+            if "loss" not in logs:
+                return
+            try:
+                watch.note(state.global_step, float(logs["loss"]), logs)
+            except Exception as error:  # noqa: BLE001 - raised again once the step is saved
+                watch.left = error
+                control.should_training_stop = True
+                control.should_save = checkpoints.wanted
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            checkpoints.seal(state.global_step, watch.state())
 
     return Watching()

@@ -1,0 +1,114 @@
+"""Checkpoints of a training, so that one that was killed or asked to leave goes on.
+
+They lie beside the folder of adapters under a key made of everything that decides the result: a
+training with other rows, base, recipe or seed begins anew. A checkpoint counts from the moment its
+last file is there, which is written last and renamed into place; the one before it goes after that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from instar.failpoints import reach
+
+__all__ = ["Checkpoints"]
+
+_WHOLE = "whole.json"
+_STALE = 7 * 24 * 3600.0
+
+
+class Checkpoints:
+    """The checkpoints of one training.
+
+    Args:
+        adapters: The folder ``adapters``.
+        key: Of the training.
+        every: Seconds from one to the next; None saves none.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        adapters: Path,
+        key: str,
+        every: float | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder = adapters.parent / "training" / key
+        self._every, self._clock = every, clock
+        self._saved = clock()
+
+    def latest(self) -> Path | None:
+        """The newest whole checkpoint."""
+        whole = [path.parent for path in self.folder.glob(f"checkpoint-*/{_WHOLE}")]
+        return max(whole, key=_step, default=None)
+
+    def facts(self, checkpoint: Path) -> dict[str, Any]:
+        """What was kept with a checkpoint."""
+        found: dict[str, Any] = json.loads((checkpoint / _WHOLE).read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there are to be any."""
+        return self._every is not None
+
+    def due(self) -> bool:
+        """Whether it is time for the next one."""
+        return self._every is not None and self._clock() - self._saved >= self._every
+
+    def seal(self, step: int, facts: Mapping[str, Any]) -> None:
+        """Make the checkpoint of a step count, and remove those before it."""
+        folder = self.folder / f"checkpoint-{step}"
+        for path in folder.iterdir():
+            _flush(path)
+        reach("train.checkpoint")
+        beside = folder / f".{_WHOLE}"
+        beside.write_text(json.dumps(dict(facts)), encoding="utf-8")
+        _flush(beside)
+        beside.rename(folder / _WHOLE)
+        self._saved = self._clock()
+        self._only(folder)
+
+    @contextmanager
+    def kept_if_left(self) -> Iterator[None]:
+        """Remove them when the training comes to its end; if it does not, what is half-written."""
+        self._forget_stale()
+        self._only(self.latest())
+        try:
+            yield
+        except BaseException:
+            self._only(self.latest())
+            raise
+        self._only(None)
+
+    def _only(self, kept: Path | None) -> None:
+        for path in self.folder.glob("checkpoint-*"):
+            if path != kept:
+                shutil.rmtree(path)
+        if kept is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self.folder.parent.is_dir() and not any(self.folder.parent.iterdir()):
+                self.folder.parent.rmdir()
+
+    def _forget_stale(self) -> None:
+        """Remove trainings that nobody went on with for a week."""
+        for path in self.folder.parent.glob("*"):
+            if path != self.folder and time.time() - path.stat().st_mtime > _STALE:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
