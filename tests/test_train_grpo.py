@@ -128,3 +128,19 @@ def test_a_base_that_cannot_be_shown_calls_is_refused_in_a_line(tmp_path):
     with pytest.raises(UserError, match="chat template of this base"):
         trainer.train(Rows([first_turn(7)]), base, None, tmp_path / "out", 0)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_groups_that_all_came_to_the_same_teach_nothing_and_say_so(tmp_path):
+    class Lost(Office):
+        async def score(self):
+            return Score(status=Status.FAIL, value=0.0)
+
+    async def open_episode(row, seed):
+        return Lost([])
+
+    config = GroupRelative.Config(**QUICK, batch=2, group=2, max_steps=1, answer=8)
+    trainer = GroupRelative(config)
+    trainer.open_episode = open_episode
+    with pytest.raises(UserError, match="in every group all attempts had the same score"):
+        trainer.train(Rows([first_turn(7)]), POCKET, None, tmp_path / "adapters", 0)
+    assert not list((tmp_path / "adapters").iterdir()) and not (tmp_path / "training").exists()

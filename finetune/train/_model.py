@@ -153,8 +153,14 @@ class Weights:
         self._adapter = {n: p.detach().clone() for n, p in _parameters(model, trained=True)}
         self._base = {n: _checksum(p) for n, p in _parameters(model, trained=False)}
 
-    def require_learnt(self, model: Any) -> dict[str, int]:
+    def require_learnt(
+        self, model: Any, remedy: str = "raise train.lr or train.minutes"
+    ) -> dict[str, int]:
         """How many of the adapter's tensors moved.
+
+        Args:
+            model: After the training.
+            remedy: What to do where nothing has moved.
 
         Raises:
             UserError: The training diverged or moved nothing.
@@ -168,7 +174,7 @@ class Weights:
             raise UserError("The training diverged: lower it with -o train.lr=...")
         moved = sum(not p.equal(self._adapter[n]) for n, p in after.items())
         if not moved:
-            raise UserError("The training moved nothing: raise train.lr or train.minutes.")
+            raise UserError(f"The training moved nothing: {remedy}.")
         return {"adapter": moved, "of": len(after), "base": 0}
 
 

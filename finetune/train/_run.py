@@ -52,6 +52,8 @@ class AdapterTraining(ABC):
         rates: Default of the learning rate for a base below 20 million parameters, and above.
         curves: What the trainer logs beside the loss that the report keeps.
         generates: Whether the model also speaks while it is trained.
+        unit: Of the loss.
+        unmoved: What to do about a training that moved nothing.
     """
 
     id: ClassVar[str]
@@ -60,6 +62,8 @@ class AdapterTraining(ABC):
     rates: ClassVar[tuple[float, float]] = (2e-3, 2e-4)
     curves: ClassVar[tuple[str, ...]] = ()
     generates: ClassVar[bool] = False
+    unit: ClassVar[str] = ""
+    unmoved: ClassVar[str] = "raise train.lr or train.minutes"
     Config: type[Settings]
     config: Settings
 
@@ -193,13 +197,13 @@ class AdapterTraining(ABC):
         anchors = Anchors(base, job.tokenizer, self.config.max_length, self.config.anchors)
         untrained = anchors.losses(trainer.model, job.pad, job.autocast)
         self._run(trainer, plan, watch, checkpoints)
-        moved = before.require_learnt(trainer.model)
+        moved = before.require_learnt(trainer.model, self.unmoved)
         _model.interpolate(trainer.model, self.config.interpolation)
         metrics = plan.metrics | _course(watch, plan, self.config.batch)
         metrics |= {"moved": moved, "device": job.device}
         metrics |= anchors.drift(untrained, anchors.losses(trainer.model, job.pad, job.autocast))
         _model.save(trainer.model, written, base.name)
-        draw_loss(watch.losses, written / "loss.png")
+        draw_loss(watch.losses, written / "loss.png", self.unit)
         metrics["seconds_with_loading"] = round(time.monotonic() - began, 2)
         return seal(
             written,

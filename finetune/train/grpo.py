@@ -67,6 +67,10 @@ class GroupRelative(AdapterTraining):
     rates = (5e-4, 1e-5)
     curves = ("reward", "frac_reward_zero_std", "completions/mean_length")
     generates = True
+    unmoved = (
+        "in every group all attempts had the same score, so practise tasks that sometimes succeed, "
+        "or raise methods.grpo.group or methods.grpo.temperature"
+    )
     config: Config
 
     def __init__(self, config: Config | None = None, progress: OnProgress | None = None) -> None:

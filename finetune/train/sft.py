@@ -41,6 +41,7 @@ class SupervisedFineTuning(AdapterTraining):
         replay: bool = True
 
     id = "sft"
+    unit = "nats a token"
     config: Config
 
     def plan(self, job: Job) -> Plan:
