@@ -180,4 +180,4 @@ def _spread(found: dict[str, int]) -> str:
 def _verdict(problems: list[str]) -> list[str]:
     if not problems:
         return ["Nothing would be lost in a training."]
-    return ["In a training this would be lost:", *(f"  {line}" for line in problems)]
+    return ["A training would stumble over this:", *(f"  {line}" for line in problems)]
