@@ -50,9 +50,9 @@ def at_look(config: GateConfig, before: int, now: int, total: int) -> GateConfig
         max(_TINY, _spent(chance, now / total) - _spent(chance, before / total))
         for chance in (config.alpha, config.harm)
     )
-    part = alpha / config.alpha
-    levels = {name: 1 - (1 - getattr(config, name)) * part for name in ("level", "group_level")}
-    changes = {"alpha": alpha, "harm": harm, **levels}
+    level = 1 - (1 - config.level) * alpha / config.alpha
+    # Groups are looked at once, in the verdict: their level is not shared out.
+    changes = {"alpha": alpha, "harm": harm, "level": level}
     return config.model_copy(update=changes)
 
 
