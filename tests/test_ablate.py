@@ -27,7 +27,7 @@ seeds = [3, 4]
 "train.trainer" = "off"
 "practise.web_share" = 0
 "practise.tasks" = 16
-"gate.tasks" = 16
+"gate.tasks" = 32
 "report.tasks" = 4
 "practise.concurrency" = 8
 [configs.one]

@@ -23,7 +23,7 @@ from instar.progress import Progress
 from instar.types import GenerationStatus, MemoryOp, OpKind
 
 QUIET = Progress(quiet=True)
-FEW = ("practise.tasks=16", "gate.tasks=16", "report.tasks=8", "world.house=9")
+FEW = ("practise.tasks=16", "gate.tasks=40", "report.tasks=8", "world.house=9")
 """Few tasks, in a house where so few are enough for a promotion."""
 
 

@@ -142,7 +142,7 @@ def test_a_server_that_fails_leaves_all_as_it_was(
         assert "export OPENAI_API_KEY" in capsys.readouterr().err
         assert (store.embedder(), rows(store)) == before
         with exclusive(workspace):
-            assert _run(["memory", "reembed", "--workspace", str(workspace), *options]) == 2
+            assert _run(["memory", "reembed", "--workspace", str(workspace), *options]) == 4
         assert "in use by process" in capsys.readouterr().err
         assert (store.embedder(), rows(store)) == before
 

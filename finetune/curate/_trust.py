@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
 
 from instar.types import Record, ScoreSource, Split, Status, Trajectory
 
-__all__ = ["Trust", "fit", "foreign", "unfit"]
+__all__ = ["Shares", "Stateless", "Trust", "fit", "foreign", "unfit"]
 
 
 class Trust(Record):
@@ -22,6 +25,32 @@ class Trust(Record):
     home: str = ""
     providers: tuple[str, ...] = ("local", "scripted")
     sources: tuple[ScoreSource, ...] = (ScoreSource.ENVIRONMENT, ScoreSource.PROGRAM)
+
+
+class Shares(Trust):
+    """Settings of curators that keep groups in balance, and the skill of following memories alive.
+
+    Attributes:
+        balance: Episodes (or pairs) kept of one group, as a multiple of the median group.
+        memory_share: Rows with memory of other namespaces, as a share of these and the rows without
+            memory.
+        seed: Chooses among the rows with memory.
+    """
+
+    balance: float = Field(default=2.0, gt=0)
+    memory_share: float = Field(default=0.35, ge=0, lt=1)
+    seed: int = 0
+
+
+class Stateless:
+    """A curator whose calls each stand alone."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Accept the empty state."""
 
 
 def unfit(
@@ -71,5 +100,6 @@ def fit(
 
 
 def foreign(trajectory: Trajectory, trust: Trust) -> bool:
-    """Whether an episode is from elsewhere than the namespace to learn."""
-    return bool(trust.home) and trajectory.task.namespace != trust.home
+    """Whether an episode is from elsewhere than the namespace to learn; a live session never is."""
+    away = bool(trust.home) and trajectory.task.namespace != trust.home
+    return away and trajectory.purpose != "live"

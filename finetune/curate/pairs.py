@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
 from finetune.curate._share import GROUP_CAP, drawn, evenly, quota
-from finetune.curate._trust import Trust, fit, foreign
+from finetune.curate._trust import Shares, Stateless, fit, foreign
 from finetune.curate._turns import Rows, followed, fresh, good, length, row_of
 from finetune.curate.base import Form, RowSet, behind
 from instar.types import Status, Step, Trajectory, content_hash
@@ -35,39 +35,26 @@ _NO_PARTING = "no turn at which it and another attempt parted for better or wors
 _TASK_CAP = "other pairs of the task fill its cap"
 
 
-class PreferencePairs:
+class PreferencePairs(Stateless):
     """Two answers to one prompt: of a success and a failure, or of a shorter and a longer success."""
 
     form: ClassVar[Form] = "pairs"
     method: ClassVar[str] = "pairs"
 
-    class Config(Trust):
+    class Config(Shares):
         """What may be paired, and how much of it.
 
         Attributes:
             fewer: By how many calls a success must be shorter for its answer to be preferred to
                 that of another; 0 pairs successes with failures only.
             per_task: Pairs kept of one task, those against failures first.
-            balance: Pairs kept of one group, as a multiple of the median group.
-            memory_share: Pairs with memory of other namespaces, as a share of all.
-            seed: Chooses among the pairs with memory.
         """
 
         fewer: int = Field(default=1, ge=0)
         per_task: int = Field(default=4, ge=1)
-        balance: float = Field(default=2.0, gt=0)
-        memory_share: float = Field(default=0.35, ge=0, lt=1)
-        seed: int = 0
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: each call stands alone."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Accept the empty state."""
 
     def curate(self, trajectories: Sequence[Trajectory]) -> RowSet:
         """Pairs from the trajectories, and the reason for each that is in none."""

@@ -11,15 +11,15 @@ memories; all but the band is as in `finetune.curate.rft`.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from finetune.curate._likelihood import likelihoods
 from finetune.curate._share import balanced, counted, per_task, quota, recalled
-from finetune.curate._trust import Trust, fit, foreign
+from finetune.curate._trust import Shares, Stateless, fit, foreign
 from finetune.curate._turns import Rows, by_turns, fresh, rows_of
 from finetune.curate.base import Form, RowSet
 from instar.errors import UserError
@@ -32,14 +32,14 @@ _FULL = "earlier, and the share of earlier turns is full"
 _REPEATED = "only duplicate rows, or no turn with a good call"
 
 
-class PerplexityBand:
+class PerplexityBand(Stateless):
     """New successes whole, and of earlier ones the turns that the model finds neither sure nor odd."""
 
     form: ClassVar[Form] = "answers"
     method: ClassVar[str] = "perplexity_band"
     asks_model: ClassVar[bool] = True
 
-    class Config(Trust):
+    class Config(Shares):
         """What may be trained on, and what the model is asked.
 
         Attributes:
@@ -53,11 +53,7 @@ class PerplexityBand:
             replay: Rows of earlier episodes, as a multiple of the new ones.
             max_length: Longer rows, in tokens, are outside the band.
             per_task: Episodes kept of one task among the new ones; of the earlier it is one.
-            balance: Episodes kept of one group, as a multiple of the median group.
             followed: Whether turns at home that followed a memory are also kept as they were served.
-            memory_share: Rows with memory of other namespaces, as a share of these and the rows
-                without memory.
-            seed: Chooses among earlier rows and among those with memory.
         """
 
         base: Path | None = None
@@ -69,20 +65,10 @@ class PerplexityBand:
         replay: float = Field(default=2.0, ge=0)
         max_length: int = Field(default=2048, ge=8)
         per_task: int = Field(default=2, ge=1)
-        balance: float = Field(default=2.0, gt=0)
         followed: bool = True
-        memory_share: float = Field(default=0.35, ge=0, lt=1)
-        seed: int = 0
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: each call stands alone."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Accept the empty state."""
 
     def curate(self, trajectories: Sequence[Trajectory]) -> RowSet:
         """Rows from the trajectories, and the reason for each that gave none.

@@ -13,13 +13,13 @@ the first ones would favour luck.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
 from finetune.curate._share import balanced, counted, per_task, quota, recalled
-from finetune.curate._trust import Trust, fit, foreign
+from finetune.curate._trust import Shares, Stateless, fit, foreign
 from finetune.curate._turns import Rows, fresh, rows_of
 from finetune.curate.base import Form, RowSet
 from instar.types import Trajectory
@@ -27,39 +27,25 @@ from instar.types import Trajectory
 __all__ = ["RejectionSampling"]
 
 
-class RejectionSampling:
+class RejectionSampling(Stateless):
     """Clean verified successes without memory, plus a share with memory of other namespaces."""
 
     form: ClassVar[Form] = "answers"
     method: ClassVar[str] = "rft"
 
-    class Config(Trust):
+    class Config(Shares):
         """What may be trained on, and how much of it.
 
         Attributes:
             per_task: Episodes kept of one task.
-            balance: Episodes kept of one group, as a multiple of the median group.
             followed: Whether turns at home that followed a memory are also kept as they were served.
-            memory_share: Rows with memory of other namespaces, as a share of these and the rows
-                without memory.
-            seed: Chooses among the rows with memory.
         """
 
         per_task: int = Field(default=2, ge=1)
-        balance: float = Field(default=2.0, gt=0)
         followed: bool = True
-        memory_share: float = Field(default=0.35, ge=0, lt=1)
-        seed: int = 0
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: each call stands alone."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Accept the empty state."""
 
     def curate(self, trajectories: Sequence[Trajectory]) -> RowSet:
         """Rows from the trajectories, and the reason for each that gave none."""

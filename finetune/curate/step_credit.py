@@ -17,13 +17,13 @@ from __future__ import annotations
 import importlib
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import ClassVar, TypeAlias
 
 from pydantic import Field
 
 from finetune.curate._share import balanced, counted, per_task, quota, recalled
-from finetune.curate._trust import Trust, fit, foreign
+from finetune.curate._trust import Shares, Stateless, fit, foreign
 from finetune.curate._turns import Rows, fresh, good, length, rows_of
 from finetune.curate.base import Form, RowSet
 from instar.errors import ConfigError
@@ -41,13 +41,13 @@ _ALIKE = "all attempts at its task ended alike, which tells nothing of their tur
 _NO_CREDIT = "no turn with credit"
 
 
-class StepCredit:
+class StepCredit(Stateless):
     """Turns of successes, weighted by their advantage over the other attempts at the task."""
 
     form: ClassVar[Form] = "answers"
     method: ClassVar[str] = "step_credit"
 
-    class Config(Trust):
+    class Config(Shares):
         """What may be trained on, and how turns are weighed.
 
         Attributes:
@@ -55,31 +55,17 @@ class StepCredit:
             scorer: Dotted path of a function from the attempts at a task to flags, one for each turn
                 of each attempt; empty flags by the shortest success.
             per_task: Successes kept of one task.
-            balance: Successes kept of one group, as a multiple of the median group.
             followed: Whether turns at home that followed a memory are also kept as they were served.
-            memory_share: Rows with memory of other namespaces, as a share of these and the rows
-                without memory; their weight is 1.
-            seed: Chooses among the rows with memory.
         """
 
         alpha: float = Field(default=0.1, ge=0)
         scorer: str = ""
         per_task: int = Field(default=2, ge=1)
-        balance: float = Field(default=2.0, gt=0)
         followed: bool = True
-        memory_share: float = Field(default=0.35, ge=0, lt=1)
-        seed: int = 0
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
         self._scorer = _named(self.config.scorer) if self.config.scorer else along_success
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: each call stands alone."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Accept the empty state."""
 
     def curate(self, trajectories: Sequence[Trajectory]) -> RowSet:
         """Weighted rows from the trajectories, and the reason for each that gave none.
