@@ -27,6 +27,7 @@ from instar import (
     _cli_other,
     _cli_pocket,
     _cli_purge,
+    _cli_serve,
     _cli_stages,
 )
 from instar.errors import Busy, InstarError, Stopped, UserError
@@ -51,6 +52,7 @@ _cli_purge.register(app)
 _cli_backup.register(app)
 _cli_clock.register(app)
 _cli_stages.register(app)
+_cli_serve.register(app)
 _cli_data.register(app)
 
 

@@ -42,7 +42,7 @@ def judge(store: Store, trajectory: Trajectory, score: Score) -> None:
     Raises:
         UnknownName: The store has no such trajectory.
     """
-    store.score_trajectory(trajectory.id, score)
+    store.change_trajectory(trajectory.id, lambda _: {"score": score})
 
 
 def said_by_a_person(passed: bool, reason: str) -> Score:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from sqlalchemy import Connection, Table, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -22,7 +23,7 @@ from instar._ledger import body_of
 from instar._memory_store import Memories
 from instar.errors import WorkspaceError
 from instar.failpoints import reach
-from instar.types import Score, Task, Trajectory
+from instar.types import Task, Trajectory
 
 __all__ = ["Store"]
 
@@ -116,18 +117,24 @@ class Store(Memories):
             connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
             reach("store.trajectory")
 
-    def score_trajectory(self, id: str, score: Score) -> None:
-        """Set how a recorded trajectory went.
+    def change_trajectory(
+        self, id: str, change: Callable[[Trajectory], dict[str, Any]]
+    ) -> Trajectory:
+        """Set some fields of a trajectory to what they should be, given what they are.
+
+        Returns:
+            The trajectory as it is now.
 
         Raises:
             UnknownName: There is none of that id.
         """
         table = _tables.trajectories
         with self.database.write() as connection:
-            body = body_of(connection, table, "trajectory", id)
-            changed = parse(Trajectory, body).model_copy(update={"score": score})
+            before = parse(Trajectory, body_of(connection, table, "trajectory", id))
+            changed = before.model_copy(update=change(before))
             values = {"body": changed.model_dump_json()}
             connection.execute(update(table).where(table.c.id == id).values(values))
+        return changed
 
     def trajectory(self, id: str) -> Trajectory:
         """One trajectory.

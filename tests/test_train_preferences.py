@@ -109,7 +109,11 @@ def test_pairs_that_do_not_fit_or_do_not_differ_are_counted(base):
     [
         (SupervisedFineTuning, PAIRS, "pairs of answers, and sft learns from single .*curator=rft"),
         (WebRL, PAIRS, "webrl learns from single answers"),
-        (DirectPreferenceOptimisation, RowSet.of([row(1)], {}), "dpo learns from pairs of answers.*curator=pairs"),
+        (
+            DirectPreferenceOptimisation,
+            RowSet.of([row(1)], {}),
+            "dpo learns from pairs of answers.*curator=pairs",
+        ),
     ],
 )
 def test_rows_of_the_other_form_are_refused_in_a_line(method, rows, told, tmp_path):

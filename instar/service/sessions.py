@@ -1,0 +1,235 @@
+"""Sessions of somebody else's agent: what they recall, what happened in them, how they went.
+
+A session is a live trajectory from its first moment, and each report is one transaction: what was
+acknowledged survives a kill, and any process can go on with a session. Namespaces keep agents, and the
+subjects of one agent, apart: recall looks in the session's own and in those that the settings share.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from instar.compose import Serving, Workspace
+from instar.errors import UnknownName, UserError
+from instar.render import memory_line
+from instar.service import shapes
+from instar.service._messages import steps_of, tools_of
+from instar.types import (
+    Prompts,
+    Score,
+    ScoreSource,
+    Status,
+    StopReason,
+    Task,
+    Trajectory,
+    Usage,
+)
+
+__all__ = ["AlreadyScored", "NoSession", "Sessions"]
+
+_SHADOW = "shadow"
+
+
+class NoSession(UserError):
+    """A session that this service has not begun; names of others are nobody's business."""
+
+
+class AlreadyScored(UserError):
+    """An outcome for a session that has another one."""
+
+
+class Sessions:
+    """Sessions over a workspace.
+
+    Args:
+        workspace: Open; it stays the caller's to close.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(self, workspace: Workspace, clock: Callable[[], float] = time.time) -> None:
+        self._workspace, self._clock = workspace, clock
+        self._prompts: Prompts | None = None
+
+    @property
+    def prompts(self) -> Prompts:
+        """The texts between which memories are fenced."""
+        if self._prompts is None:
+            from agent.prompts import load_prompts
+
+            self._prompts = load_prompts(self._workspace.config.agent.prompts)
+        return self._prompts
+
+    def begin(self, asked: shapes.Begin) -> shapes.Begun:
+        """Open a session; it recalls from the generation that serves now, whatever comes later.
+
+        Raises:
+            BadMessage: A tool is none.
+        """
+        active = self._workspace.store.active()
+        id = f"s-{uuid.uuid4().hex}"
+        place = f"live/{asked.agent}" + (f"/{asked.subject}" if asked.subject else "")
+        task = Task(
+            id=f"task-{id}",
+            instruction=asked.task,
+            world="live",
+            namespace=place,
+            group=asked.agent,
+            family=asked.agent,
+            params={"agent": asked.agent, "subject": asked.subject},
+        )
+        opened = Trajectory(
+            id=id,
+            task=task,
+            seed=int(id[2:10], 16) % 2**31,
+            generation=active.id if active else "none",
+            model=asked.model,
+            provider="client",
+            purpose="live",
+            arm=_SHADOW if asked.shadow else "",
+            prompts=self.prompts,
+            tools=tools_of(asked.tools),
+            stop=StopReason.INTERRUPTED,
+            score=_unknown(),
+            started=self._clock(),
+        )
+        self._workspace.store.save_trajectory(opened, stage="live")
+        return shapes.Begun(session=id, generation=opened.generation)
+
+    async def recall(self, session: str, asked: shapes.Asked) -> shapes.Recalled:
+        """The memories for a session's task, or for what it is stuck at; often none.
+
+        Raises:
+            NoSession: There is no such session.
+        """
+        lived = self._of(session)
+        shadow = lived.arm == _SHADOW
+        generations = {g.id: g for g in self._workspace.store.generations()}
+        generation = generations.get(lived.generation)
+        serving = Serving.of(generation) if generation else None
+        if serving is None or serving.memory is None:
+            return shapes.Recalled(memories=[], text="", shadow=shadow)
+        found = await self._workspace.bank.recall(
+            lived.task,
+            lived.tools,
+            as_of=serving.memory,
+            seed=lived.seed,
+            about=asked.about,
+            before=lived.memories,
+            shed=serving.shed,
+        )
+        # In shadow nothing is shown, and by no draw: it must not look like a memory that was withheld.
+        new = () if shadow else found.memories
+        since = len(lived.steps)
+        if new:
+            kept = tuple(m.model_copy(update={"since": since}) for m in new)
+            self._change(session, lambda t: {"memories": (*t.memories, *kept)})
+        text = "" if shadow else self._fenced([memory_line(m) for m in new])
+        told = [
+            shapes.Memory(
+                label=m.label,
+                id=m.item,
+                title=m.title,
+                when=m.when,
+                content=m.content,
+                relevance=m.relevance,
+            )
+            for m in found.memories
+        ]
+        return shapes.Recalled(memories=told, text=text, shadow=shadow)
+
+    def _fenced(self, lines: list[str]) -> str:
+        prompts = self.prompts
+        parts = [prompts.memory_open, *lines, prompts.memory_close, prompts.after_memory]
+        return "\n".join(part for part in parts if part) if lines else ""
+
+    def report(self, session: str, asked: shapes.Steps) -> shapes.Recorded:
+        """Take down what happened.
+
+        Raises:
+            NoSession: There is no such session.
+            BadMessage: A message is none.
+        """
+        steps = tuple(steps_of(asked.messages))
+        used = Usage(
+            calls=len(steps),
+            prompt_tokens=asked.prompt_tokens,
+            completion_tokens=asked.completion_tokens,
+            cost=asked.cost,
+        )
+
+        def more(lived: Trajectory) -> dict[str, Any]:
+            answer = steps[-1].content if steps and not steps[-1].calls else lived.answer
+            seconds = max(0.0, self._clock() - lived.started)
+            return {
+                "steps": (*lived.steps, *steps),
+                "usage": lived.usage + used,
+                "answer": answer,
+                "seconds": seconds,
+            }
+
+        lived = self._change(session, more)
+        return shapes.Recorded(session=session, steps=len(lived.steps))
+
+    def outcome(self, session: str, asked: shapes.Outcome) -> shapes.Recorded:
+        """Take down how a session went; the same word twice is one.
+
+        Raises:
+            NoSession: There is no such session.
+            AlreadyScored: It has another outcome, and this one does not say that it corrects it.
+        """
+        status = Status(asked.status)
+        value = asked.value
+        if value is None and status is not Status.UNKNOWN:
+            value = float(status is Status.PASS)
+        source = ScoreSource(asked.source)
+        score = Score(status=status, value=value, source=source, evidence=asked.reason)
+
+        def scored(lived: Trajectory) -> dict[str, Any]:
+            known = lived.score.status is not Status.UNKNOWN
+            if known and lived.score != score and not asked.correct:
+                raise AlreadyScored(
+                    f"Session {session} has the outcome {lived.score.status.value}. "
+                    'To change it, send "correct": true.'
+                )
+            return {"score": score, "stop": StopReason.FINISHED}
+
+        lived = self._change(session, scored)
+        return shapes.Recorded(session=session, steps=len(lived.steps))
+
+    def worth(self, model: str | None = None) -> shapes.Worth:
+        """What experience is worth here, by what practice shows."""
+        from instar._worthing import valued
+
+        store = self._workspace.store
+        active = store.active()
+        items = store.items(active.id) if active else []
+        found = valued(store, items, model or self._workspace.config.model.name)
+        units = [
+            {
+                "items": [item.id for item in of],
+                "status": of[0].status.value,
+                "worth": worth.model_dump(mode="json") if worth else None,
+            }
+            for of, worth in found.units
+        ]
+        return shapes.Worth(line=found.line, episodes=found.episodes, units=units)
+
+    def _of(self, session: str) -> Trajectory:
+        try:
+            lived = self._workspace.store.trajectory(session)
+        except UnknownName:
+            lived = None
+        if lived is None or lived.purpose != "live":
+            raise NoSession(f"There is no session {session[:80]!r} here. Begin one first.")
+        return lived
+
+    def _change(self, session: str, change: Callable[[Trajectory], dict[str, Any]]) -> Trajectory:
+        self._of(session)
+        return self._workspace.store.change_trajectory(session, change)
+
+
+def _unknown() -> Score:
+    return Score(status=Status.UNKNOWN, source=ScoreSource.SELF, evidence="nobody said how it went")

@@ -1,0 +1,137 @@
+"""What the service is sent and what it answers; the OpenAPI document is made of these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+__all__ = [
+    "Asked",
+    "Begin",
+    "Begun",
+    "Memory",
+    "Outcome",
+    "Problem",
+    "Recalled",
+    "Recorded",
+    "Steps",
+    "Worth",
+]
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$")]
+"""Of an agent or a subject: it becomes part of a namespace."""
+Text = Annotated[str, StringConstraints(max_length=100_000)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Begin(_Shape):
+    """A session that begins.
+
+    Attributes:
+        agent: Whose experience it becomes; agents never recall one another's.
+        task: What was asked of the agent, in words.
+        subject: Whom the session is about, such as a customer; subjects never recall one another's.
+        shadow: Recall and record, and show nothing.
+        tools: At the agent's hand, in OpenAI's form.
+        model: What answers there; experience is worth something to a model.
+    """
+
+    agent: Name
+    task: Annotated[str, StringConstraints(min_length=1, max_length=20_000, strip_whitespace=True)]
+    subject: Name | None = None
+    shadow: bool = False
+    tools: Annotated[list[dict[str, JsonValue]], Field(max_length=200)] = []
+    model: Annotated[str, StringConstraints(max_length=200)] = "unknown"
+
+
+class Begun(_Shape):
+    """Where to go on: the session, and the generation that it will recall from."""
+
+    session: str
+    generation: str
+
+
+class Asked(_Shape):
+    """A recall; later in a session it may say what the agent is stuck at."""
+
+    about: Text = ""
+
+
+class Memory(_Shape):
+    """One memory, as the agent may be told it."""
+
+    label: str
+    id: str
+    title: str
+    when: str
+    content: str
+    relevance: float
+
+
+class Recalled(_Shape):
+    """What was recalled.
+
+    Attributes:
+        text: The memories as data in a fence, to be put in front of the agent; empty where there are
+            none, and always in shadow.
+        shadow: Whether nothing is to be shown.
+    """
+
+    memories: list[Memory]
+    text: str
+    shadow: bool
+
+
+class Steps(_Shape):
+    """What happened since the last report, as messages in OpenAI's form.
+
+    Attributes:
+        messages: Of the assistant with its ``tool_calls``, and of tools; others are what it saw.
+    """
+
+    messages: Annotated[list[dict[str, JsonValue]], Field(min_length=1, max_length=500)]
+    prompt_tokens: Annotated[int, Field(ge=0)] = 0
+    completion_tokens: Annotated[int, Field(ge=0)] = 0
+    cost: Annotated[float, Field(ge=0)] | None = None
+
+
+class Recorded(_Shape):
+    """How much of a session is on record."""
+
+    session: str
+    steps: int
+
+
+class Outcome(_Shape):
+    """How a session went, as soon as somebody knows; it may come days later.
+
+    Attributes:
+        status: Clean success, anything else, or nobody knows.
+        value: Graded, where it is.
+        source: Who says so; weights learn only from a program's word unless the settings allow more.
+        correct: Whether it takes the place of another outcome.
+    """
+
+    status: Literal["pass", "fail", "unknown"]
+    value: Annotated[float, Field(ge=0, le=1)] | None = None
+    reason: Text = ""
+    source: Literal["user", "program"] = "user"
+    correct: bool = False
+
+
+class Worth(_Shape):
+    """Whether experience helps, and which: as ``instar memory list --by uplift`` says it."""
+
+    line: str
+    episodes: int
+    units: list[dict[str, Any]]
+
+
+class Problem(_Shape):
+    """Why a request was refused, and what to do."""
+
+    error: str
