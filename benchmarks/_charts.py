@@ -7,8 +7,9 @@ beside its mark as text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
+
+from benchmarks._svg import dot, line, svg, text
 
 __all__ = ["arms_chart", "generations_chart", "learning_chart", "loss_chart", "percent"]
 
@@ -22,25 +23,6 @@ def percent(value: float | None, signed: bool = False) -> str:
     if value is None:
         return "not measured"
     return f"{100 * value:+.0f} %" if signed else f"{100 * value:.0f} %"
-
-
-def _svg(width: int, height: int, label: str, body: Sequence[str]) -> str:
-    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
-    return "\n".join([head, *body, "</svg>"])
-
-
-def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "middle") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(text)}</text>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
-
-
-def _dot(x: float, y: float, kind: str, radius: float = 5) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="{kind}"/>'
 
 
 def _stacked(levels: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -66,25 +48,25 @@ def generations_chart(
     body = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = floor - room * tick
-        body += [_line(_LEFT, y, width - _RIGHT, y, "grid")]
-        body += [_text(_LEFT - 8, y + 4, f"{100 * tick:.0f}", "tick", "end")]
+        body += [line(_LEFT, y, width - _RIGHT, y, "grid")]
+        body += [text(_LEFT - 8, y + 4, f"{100 * tick:.0f}", "tick", "end")]
     for name, value in _stacked(levels or {}):
         y = floor - room * value
-        body += [_line(_LEFT, y, width - _RIGHT, y, "level")]
-        body += [_text(width - _RIGHT, y - 4, f"{name} {percent(value)}", "tick", "end")]
+        body += [line(_LEFT, y, width - _RIGHT, y, "level")]
+        body += [text(width - _RIGHT, y - 4, f"{name} {percent(value)}", "tick", "end")]
     known = [(x, p) for x, p in zip(xs, points, strict=True) if p["success"] is not None]
     path = " ".join(f"{x:.1f},{floor - room * p['success']:.1f}" for x, p in known)
     body.append(f'<polyline points="{path}" class="trace"/>')
     for x, point in known:
         low, high = point["interval"]
         y = floor - room * point["success"]
-        body.append(_line(x, floor - room * low, x, floor - room * high, "whisker"))
-        body.append(_dot(x, y, "mark", 6))
-        body.append(_text(x + 12, y - 9, percent(point["success"]), "value", "start"))
+        body.append(line(x, floor - room * low, x, floor - room * high, "whisker"))
+        body.append(dot(x, y, "mark", 6))
+        body.append(text(x + 12, y - 9, percent(point["success"]), "value", "start"))
     for x, point in zip(xs, points, strict=True):
-        body.append(_text(x, floor + 18, str(point["label"]), "label"))
-        body.append(_text(x, floor + 33, str(point.get("note", "")), "tick"))
-    return _svg(width, height, "Clean success per generation, in percent", body)
+        body.append(text(x, floor + 18, str(point["label"]), "label"))
+        body.append(text(x, floor + 33, str(point.get("note", "")), "tick"))
+    return svg(width, height, "Clean success per generation, in percent", body)
 
 
 def arms_chart(
@@ -99,29 +81,29 @@ def arms_chart(
     body = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         x = left + room * tick
-        body += [_line(x, head + 8, x, height - 24, "grid")]
-        body += [_text(x, height - 8, f"{100 * tick:.0f}", "tick")]
+        body += [line(x, head + 8, x, height - 24, "grid")]
+        body += [text(x, height - 8, f"{100 * tick:.0f}", "tick")]
     for index, (name, value) in enumerate(marked):
         x = left + room * value
-        body += [_line(x, 14 * index + 4, x, height - 24, "level")]
+        body += [line(x, 14 * index + 4, x, height - 24, "level")]
         label = f"{name} {percent(value)}"
-        body += [_text(x + 4, 14 * index + 13, label, "tick", "start")]
+        body += [text(x + 4, 14 * index + 13, label, "tick", "start")]
     for index, (name, figures) in enumerate(arms.items()):
         y = head + 8 + row * (index + 0.5)
         kind = name.rpartition(":")[2]
-        body.append(_text(left - 14, y + 4, name.replace("_", " "), "label", "end"))
+        body.append(text(left - 14, y + 4, name.replace("_", " "), "label", "end"))
         if figures["success"] is None:
-            body.append(_text(left + 8, y + 4, "not measured", "tick", "start"))
+            body.append(text(left + 8, y + 4, "not measured", "tick", "start"))
             continue
         low, high = figures["interval"]
         x = left + room * figures["success"]
         body.append(
             f'<rect x="{left}" y="{y - 7}" width="{x - left:.1f}" height="14" class="bar {kind}"/>'
         )
-        body.append(_line(left + room * low, y, left + room * high, y, "whisker"))
-        body.append(_dot(x, y, f"mark {kind}"))
-        body.append(_text(width - 8, y + 4, percent(figures["success"]), "value", "end"))
-    return _svg(width, height, "Clean success per arm, in percent", body)
+        body.append(line(left + room * low, y, left + room * high, y, "whisker"))
+        body.append(dot(x, y, f"mark {kind}"))
+        body.append(text(width - 8, y + 4, percent(figures["success"]), "value", "end"))
+    return svg(width, height, "Clean success per arm, in percent", body)
 
 
 def learning_chart(
@@ -140,11 +122,11 @@ def learning_chart(
     body = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = floor - room * tick
-        body += [_line(_LEFT, y, right, y, "grid")]
-        body += [_text(_LEFT - 8, y + 4, f"{100 * tick:.0f}", "tick", "end")]
+        body += [line(_LEFT, y, right, y, "grid")]
+        body += [text(_LEFT - 8, y + 4, f"{100 * tick:.0f}", "tick", "end")]
     ends = [(value, f"{name} {percent(value)}", "tick") for name, value in _stacked(levels or {})]
     for value, _, _ in ends:
-        body += [_line(_LEFT, floor - room * value, right, floor - room * value, "level")]
+        body += [line(_LEFT, floor - room * value, right, floor - room * value, "level")]
     for name, curve in curves.items():
         spots = [(_LEFT + (right - _LEFT) * x / most, floor - room * y) for x, y in curve]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
@@ -152,19 +134,19 @@ def learning_chart(
         if curve:
             label = f"{name.replace('_', ' ')} {percent(curve[-1][1])}"
             ends.append((curve[-1][1], label, "value"))
-    for y, label, kind in _apart([(floor - room * v, text, kind) for v, text, kind in ends]):
-        body.append(_text(right + 8, y + 4, label, kind, "start"))
-    body += [_text(_LEFT, floor + 18, "1", "tick"), _text(right, floor + 18, f"{most:.0f}", "tick")]
-    body.append(_text((_LEFT + right) / 2, floor + 18, "episode", "tick"))
-    return _svg(width, height, "Clean success over the last twenty episodes, in percent", body)
+    for y, label, kind in _apart([(floor - room * v, told, kind) for v, told, kind in ends]):
+        body.append(text(right + 8, y + 4, label, kind, "start"))
+    body += [text(_LEFT, floor + 18, "1", "tick"), text(right, floor + 18, f"{most:.0f}", "tick")]
+    body.append(text((_LEFT + right) / 2, floor + 18, "episode", "tick"))
+    return svg(width, height, "Clean success over the last twenty episodes, in percent", body)
 
 
 def _apart(labels: Sequence[tuple[float, str, str]]) -> list[tuple[float, str, str]]:
     """Labels moved up as far as it takes for none to lie on another."""
     placed: list[tuple[float, str, str]] = []
-    for y, text, kind in sorted(labels, reverse=True):
+    for y, told, kind in sorted(labels, reverse=True):
         below = placed[-1][0] if placed else y + _GAP
-        placed.append((min(y, below - _GAP), text, kind))
+        placed.append((min(y, below - _GAP), told, kind))
     return placed
 
 
@@ -179,12 +161,12 @@ def loss_chart(losses: Sequence[Sequence[float]]) -> str:
         (36 + (width - 48) * (s - steps[0]) / wide, 88 - 74 * v / tall)
         for s, v in zip(steps, values, strict=True)
     ]
-    body = [_line(36, 88, width - 12, 88, "grid")]
+    body = [line(36, 88, width - 12, 88, "grid")]
     body.append(
         f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in spots)}" class="trace"/>'
     )
-    body.append(_text(30, 18, f"{tall:.2f}", "tick", "end"))
-    body.append(_text(30, 92, "0", "tick", "end"))
-    body.append(_text(width - 12, spots[-1][1] - 8, f"{values[-1]:.3f}", "value", "end"))
-    body.append(_text(width - 12, 104, f"step {steps[-1]:.0f}", "tick", "end"))
-    return _svg(width, height, "Training loss", body)
+    body.append(text(30, 18, f"{tall:.2f}", "tick", "end"))
+    body.append(text(30, 92, "0", "tick", "end"))
+    body.append(text(width - 12, spots[-1][1] - 8, f"{values[-1]:.3f}", "value", "end"))
+    body.append(text(width - 12, 104, f"step {steps[-1]:.0f}", "tick", "end"))
+    return svg(width, height, "Training loss", body)

@@ -26,6 +26,7 @@ def _environment() -> Environment:
         "clock": _clock,
         "figure": _figure,
         "p_value": _p_value,
+        "merged": _merged,
     }
     return env
 
@@ -48,6 +49,10 @@ def _points(value: float | None) -> str:
 
 def _figure(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    return first | second
 
 
 def _p_value(value: float | None) -> str:

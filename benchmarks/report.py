@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue
 from benchmarks._charts import arms_chart, generations_chart, loss_chart, percent
 from benchmarks._figure import COLOURS, draw
 from benchmarks._html import page, write_text
+from benchmarks._loop_charts import loop_charts
 from benchmarks.runner import write_json
 from instar.types import Record
 
@@ -34,8 +35,15 @@ class ReportData(Record):
         paired: Paired differences, from `benchmarks.summary`.
         levels: Clean success of those who learn nothing, by name: a line in each chart.
         memories: Items in use: ``when, content, kind, support, generation``.
-        training: One a turn: ``turn, adapter, rows, dropped, loss, seconds``.
-        verdicts: One a candidate: ``generation, kind, decision, difference, interval, n, reasons``.
+        ledger: How many memories are ``shown``, ``internalised`` and ``retired``.
+        curriculum: One a round of practice: ``turn, round, tasks, proposed, proposers, refused,
+            refusals, groups, selector``.
+        training: One a turn: ``turn, adapter, rows, dropped, loss, seconds``, and where they are
+            known ``counts, used, anchors, course``.
+        moults: One a turn: ``turn, reason, clusters, kept, internalised, forgotten, back, tokens,
+            decision``.
+        verdicts: One a candidate: ``turn, generation, kind, decision, difference, interval, n,
+            reasons``, and of what was measured what the stored verdict has.
         stages: One a stage: ``turn, stage, episodes, seconds, tokens``.
         leakage: Summary of `benchmarks.leakage`.
     """
@@ -48,7 +56,10 @@ class ReportData(Record):
     paired: list[dict[str, Any]] = Field(default_factory=list)
     levels: dict[str, float] = Field(default_factory=dict)
     memories: list[dict[str, Any]] = Field(default_factory=list)
+    ledger: dict[str, int] = Field(default_factory=dict)
+    curriculum: list[dict[str, Any]] = Field(default_factory=list)
     training: list[dict[str, Any]] = Field(default_factory=list)
+    moults: list[dict[str, Any]] = Field(default_factory=list)
     verdicts: list[dict[str, Any]] = Field(default_factory=list)
     stages: list[dict[str, Any]] = Field(default_factory=list)
     leakage: dict[str, JsonValue] = Field(default_factory=dict)
@@ -79,6 +90,7 @@ def _render(data: ReportData) -> str:
         generations_svg=generations_chart(data.generations, data.levels),
         arms_svg=arms_chart(data.arms, data.levels),
         losses=[loss_chart(t.get("loss") or []) for t in data.training],
+        charts=loop_charts(data.verdicts, data.training, data.moults),
         headline=_headline(data),
     )
 

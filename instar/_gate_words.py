@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from instar._gate_cost import Cost, forecast
 from instar._probing import probe_episodes
@@ -12,16 +12,35 @@ if TYPE_CHECKING:
     from finetune.safety import Probed
     from instar._loop import Loop
 
-__all__ = ["expected", "life", "lines", "with_probes"]
+__all__ = ["Foreseen", "expected", "life", "lines", "with_probes"]
 
 
-def expected(loop: Loop, key: str, episodes: int) -> str:
-    """What a gate comes to at most, by what episodes came to before; empty where that is not known."""
-    found = forecast(loop.store.stages("g"), episodes + probe_episodes(loop))
+class Foreseen(NamedTuple):
+    """What a gate comes to at most.
+
+    Attributes:
+        cost: Of all its episodes, if they are like those of an earlier stage.
+        told: The same for people.
+    """
+
+    cost: Cost
+    told: str
+
+
+def expected(loop: Loop, episodes: int) -> Foreseen | None:
+    """What a gate comes to at most, by what episodes came to before; None where that is not known.
+
+    Args:
+        loop: Whose gate it is.
+        episodes: That are to be run, the probes left out.
+    """
+    probes = probe_episodes(loop)
+    found = forecast(loop.store.stages("g"), episodes + probes)
     if found is None:
-        return ""
+        return None
     cost, like = found
-    return f"{key}: at most {cost}, if they are like those of {like}; {probe_episodes(loop)} of them probes"
+    told = f"at most {cost}, if they are like those of {like}; {probes} of them probes"
+    return Foreseen(cost, told)
 
 
 def life(before: Sequence[bool], decision: str, rate: float, alpha: float) -> dict[str, Any]:

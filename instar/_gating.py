@@ -59,9 +59,9 @@ async def measured(loop: Loop, key: str, candidate: str, active: str) -> Output:
 
     config, before = _config(loop, key), decisions(loop, key)
     jobs, sides = _jobs(loop, key), [_Side(loop, key, id) for id in (active, candidate)]
-    told = expected(loop, key, 2 * len(jobs) - sum(side.there(jobs) for side in sides))
-    if told:
-        loop.progress.say(told)
+    foreseen = expected(loop, 2 * len(jobs) - sum(side.there(jobs) for side in sides))
+    if foreseen:
+        loop.progress.say(f"{key}: {foreseen.told}")
     looked, last = await _look(loop, sides, jobs, config)
     found = [side.done for side in sides]
     verdict = decide(found[1], found[0], at_look(config, last, looked, len(jobs)))
@@ -75,6 +75,9 @@ async def measured(loop: Loop, key: str, candidate: str, active: str) -> Output:
     taken = len(found[0]) + len(found[1]) - sum(len(side.fresh) for side in sides)
     value |= {
         "planned": len(jobs),
+        "group_margin": config.group_margin,
+        "looks": _looks(loop, config, len(jobs), looked),
+        "forecast": foreseen.cost.model_dump() if foreseen else None,
         "life": life(before, value["decision"], loop.config.gate.fdr, config.alpha),
         "reuse": {"episodes": taken, **reuse(loop, key, tasks)},
         "cost": cost_of(fresh).model_dump(),
@@ -142,17 +145,29 @@ async def _look(
 ) -> tuple[int, int]:
     """Measure until it is enough; how many pairs there are then, and how many at the look before."""
     from finetune.gate import pairs_of
-    from finetune.stopping import enough, looks
+    from finetune.stopping import enough
 
-    times = 1 if config.test == "once" else loop.config.gate.looks
     before = 0
-    for now in looks(len(jobs), times):
+    for now in _planned(loop, config, len(jobs)):
         for side in sides:
             await side.run(jobs[before:now])
         if enough(pairs_of(sides[1].done, sides[0].done), before, len(jobs), config):
             return now, before
         before = now
     return len(jobs), before
+
+
+def _planned(loop: Loop, config: GateConfig, pairs: int) -> list[int]:
+    """After how many pairs it is looked, the last time at the end."""
+    from finetune.stopping import looks
+
+    return looks(pairs, 1 if config.test == "once" else loop.config.gate.looks)
+
+
+def _looks(loop: Loop, config: GateConfig, pairs: int, looked: int) -> dict[str, int]:
+    """Looks taken when ``looked`` pairs were measured, and those planned."""
+    planned = _planned(loop, config, pairs)
+    return {"taken": sum(now <= looked for now in planned), "planned": len(planned)}
 
 
 def unmeasured(reason: str) -> dict[str, Any]:

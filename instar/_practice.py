@@ -7,7 +7,7 @@ the same tasks. The second round adds tasks that proposers made from what the fi
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -82,6 +82,7 @@ def learn(loop: Loop, key: str, done: Sequence[Trajectory], plan: Plan) -> dict[
     return {
         "tasks": len(plan.home) + len(plan.foreign),
         "proposed": sum(t.origin != "world" for t in plan.home),
+        "origins": Counter(t.origin for t in plan.home),
         "refused": sum(plan.refused.values()),
         "refusals": plan.refused,
         "clean": sum(t.score.status == Status.PASS for t in done),

@@ -19,6 +19,7 @@ from benchmarks.runner import Line, Settings, write_json
 from benchmarks.summary import arm_figures, summarise
 from instar._arms import fullest, lacking
 from instar._loop import Loop, Output, State
+from instar._report_loop import curriculum, ledger, moults, trainings, verdicts
 from instar._worthing import valued
 from instar.compose import Serving, Workspace
 from instar.contracts import Solve
@@ -186,8 +187,11 @@ def _data(
         left_out=summary["left_out"],
         paired=summary["paired"],
         memories=[i.model_dump(mode="json") for i in items],
-        training=_trainings(stages),
-        verdicts=_verdicts(stages),
+        ledger=ledger(store, summary["generation"]),
+        curriculum=curriculum(store, stages),
+        training=trainings(stages),
+        moults=moults(stages),
+        verdicts=verdicts(stages),
         stages=stage_table(stages),
         leakage=summary["leakage"],
     )
@@ -210,51 +214,6 @@ def _measured(loop: Loop, generation: str) -> str:
     if active is None or active.id == generation:
         return generation
     return f"{generation} ({active.id} with an undecided adapter)"
-
-
-def _trainings(stages: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    found = []
-    for key, value in stages.items():
-        if not key.endswith("/train"):
-            continue
-        turn = key.partition("/")[0]
-        curated = stages.get(f"{turn}/curate", {})
-        metrics = value.get("metrics") or {}
-        loss = metrics.get("losses", [])
-        found.append(
-            {
-                "turn": turn.removeprefix("g"),
-                "adapter": value["adapter"],
-                "reason": value.get("reason", ""),
-                "rows": value["rows"],
-                "dropped": curated.get("dropped", {}),
-                "loss": loss,
-                "seconds": value.get("seconds"),
-            }
-        )
-    return found
-
-
-def _verdicts(stages: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    found = []
-    for key, value in stages.items():
-        stage = key.partition("/")[2]
-        if not stage.startswith("gate_"):
-            continue
-        verdict = value["verdict"]
-        success = verdict.get("success") or {}
-        found.append(
-            {
-                "generation": value["candidate"] or "none",
-                "kind": stage.removeprefix("gate_"),
-                "decision": verdict["decision"],
-                "difference": success.get("difference"),
-                "interval": success.get("interval"),
-                "n": verdict["n"],
-                "reasons": list(verdict["reasons"]),
-            }
-        )
-    return found
 
 
 def stage_table(stages: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from stores import generation
 
 from finetune.moult import weigh
 from instar._loop import Loop
+from instar._report_loop import ledger, moults
 from instar._returning import came_back
 from instar.benching import Request, measure
 from instar.compose import Workspace
@@ -108,6 +109,28 @@ async def test_what_the_adapter_knows_is_shed_and_the_rest_is_kept(workspace):
     assert not shed & {i.group for i in store.items(active.id)}
     statuses = {g.id: g.status for g in store.generations()}
     assert statuses[active.parent] is GenerationStatus.RETIRED
+
+
+async def test_the_report_tells_what_became_of_each_group(workspace, evolved):
+    store = workspace.store
+    (told,), stage = moults(store.stages("g")), store.stage("g1/moult")
+    sizes = {True: 0, False: 0}
+    for cluster in stage["clusters"]:
+        sizes[cluster["decision"] == "internalised"] += len(cluster["items"])
+    assert told["internalised"] == sizes[True] > 0
+    assert told["kept"] == sizes[False] > 0
+    assert told["decision"] == store.stage("g1/gate_moult")["verdict"]["decision"]
+    counts = ledger(store, stage["candidate"])
+    assert counts["internalised"] == told["internalised"]
+    assert counts["shown"] == len(store.items(stage["candidate"]))
+    before = store.ancestry(stage["candidate"])[-1]
+    assert ledger(store, before) == {"shown": 0, "internalised": 0, "retired": 0}
+    (page,) = (evolved[0] / "runs").glob("*-report/report.html")
+    text = page.read_text()
+    assert f"{told['tokens']['with']:,.0f} with all" in text
+    drawn = [c for c in stage["clusters"] if c["n"]]
+    assert text.count('class="hollow"') == len(drawn)
+    assert f"<b>{counts['internalised']}</b> are shed" in text
 
 
 async def test_moulted_is_measured_beside_both(workspace):

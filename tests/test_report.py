@@ -68,6 +68,7 @@ DATA = ReportData(
     ],
     verdicts=[
         {
+            "turn": "1",
             "generation": "g1-b",
             "kind": "memory",
             "decision": "promote",
