@@ -74,8 +74,14 @@ def _hash_once(path: str, size: int, changed: int) -> str:
 
 
 def workspace_beside(adapters: Path) -> Path:
-    """A new folder to write an adapter in, on the same file system as its final place."""
+    """A new folder to write an adapter in, on the same file system as its final place.
+
+    What writers left there that were killed goes.
+    """
     adapters.mkdir(parents=True, exist_ok=True)
+    for left in adapters.glob(f"{_BESIDE}*"):
+        if not _being_written(left):
+            shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{_BESIDE}{os.getpid()}-", dir=adapters))
 
 

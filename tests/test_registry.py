@@ -89,6 +89,9 @@ def test_a_folder_left_half_written_is_found(registry):
     left.rename(registry.root / f".writing-{2**22 + 1}-abc")
     [fault] = registry.faults()
     assert "half-written" in fault.why and "rm -r" in fault.remedy
+    beside = workspace_beside(registry.root)
+    assert registry.faults() == [], "the next training clears it away"
+    assert list(registry.root.iterdir()) == [beside]
 
 
 def test_a_whole_folder_without_a_record_is_found(registry):
