@@ -2,7 +2,7 @@
 
 The last check is the witness: somebody has to have done the task once. Where the world has an oracle
 that is who does it; elsewhere the agent that practises tries, as often as a task is attempted anyway.
-A task that nobody has done never enters practice, however well it reads.
+A draft that was found by walking about has its witness already: the walk, made again in the new task. A task that nobody has done never enters practice, however well it reads.
 """
 
 from __future__ import annotations
@@ -10,22 +10,32 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from curriculum.checks import Refused, check
 from curriculum.propose.base import Context
 from curriculum.select.base import Hinting
+from instar._exploring import Ground
 from instar._loop import Loop, draw
 from instar._methods import build
 from instar.compose import Serving
-from instar.contracts import ModelProposer, Proposer, Selector
+from instar.contracts import (
+    Explorable,
+    ExploringProposer,
+    ModelProposer,
+    Proposer,
+    Selector,
+    Stateful,
+)
 from instar.types import Status, Task, TaskDraft
 
 __all__ = ["Proposed", "last_state", "propose"]
 
-Witness = Callable[[Task], Awaitable[bool]]
+Witness = Callable[[TaskDraft, Task], Awaitable[bool]]
 
 _UNDONE = "nobody has done it: no witness that it can be solved"
+_UNREADABLE = "this world cannot say which of its tasks a walk did"
 
 
 class Proposed(NamedTuple):
@@ -58,21 +68,30 @@ async def propose(
     found = Proposed([], {}, {})
     if make is None or not wanted:
         return found
-    context = _context(loop, earlier, selector)
+    asking = _Asking(
+        loop, _context(loop, earlier, selector), Ground(loop, world, key, serving.generation), rng
+    )
     known = loop.store.tasks(namespace=world.namespace)
-    witness, refused = _witness(loop, key, serving), Counter[str]()
+    tried, refused = _witness(loop, key, serving), Counter[str]()
     names = loop.config.curriculum.propose
     for place, name in enumerate(names):
         share = wanted // len(names) + (place < wanted % len(names))
-        drafts, found.states[name] = await _ask(loop, name, context, share, rng)
+        proposer = _made(loop, name)
+        drafts = await asking.ask(proposer, share)
+        found.states[name] = proposer.state_dict()
+        walks = isinstance(proposer, ExploringProposer)
+        if walks and share and not isinstance(world, Explorable):
+            refused[_UNREADABLE] += share
+        witness = asking.ground.witness if walks else tried
         for draft in drafts:
             verdict = check(draft, make, [*known, *found.tasks])
             if isinstance(verdict, Refused):
                 refused[verdict.reason] += 1
-            elif not await witness(verdict.task):
+            elif not await witness(draft, verdict.task):
                 refused[_UNDONE] += 1
             else:
                 found.tasks.append(verdict.task)
+    asking.ground.save()
     return found._replace(refused=dict(refused))
 
 
@@ -91,20 +110,37 @@ def _context(loop: Loop, earlier: str, selector: Selector) -> Context:
     )
 
 
-async def _ask(
-    loop: Loop, name: str, context: Context, n: int, rng: random.Random
-) -> tuple[Sequence[TaskDraft], dict[str, Any]]:
-    """Drafts of one proposer, and the state that it goes on from."""
-    proposer: Proposer | ModelProposer = build("curriculum.propose", name, loop.config)
+def _made(loop: Loop, name: str) -> Stateful:
+    """A proposer that goes on from where it was."""
+    proposer: Stateful = build("curriculum.propose", name, loop.config)
     before = last_state(loop, "proposers").get(name)
     if before:
         proposer.load_state_dict(before)
-    if isinstance(proposer, ModelProposer):
-        asked = loop.workspace.model(loop.config.memory.model)
-        drafts = await proposer.propose_with(asked.client(), context, n, rng)
-    else:
-        drafts = proposer.propose(context, n, rng)
-    return drafts, proposer.state_dict()
+    return proposer
+
+
+class _Asking(NamedTuple):
+    """What proposers are given."""
+
+    loop: Loop
+    context: Context
+    ground: Ground
+    rng: random.Random
+
+    async def ask(self, proposer: Stateful, n: int) -> Sequence[TaskDraft]:
+        """Drafts of one proposer, by whichever contract it has."""
+        context, world = self.context, self.ground.world
+        if isinstance(proposer, ExploringProposer):
+            recent = list[Task]()
+            if isinstance(world, Explorable):
+                recent = [t for t in context.recent if world.walkable(t)]
+            there = replace(context, recent=recent)
+            return await proposer.explore(self.ground.walk, there, n, self.rng)
+        if isinstance(proposer, ModelProposer):
+            asked = self.loop.workspace.model(self.loop.config.memory.model)
+            return await proposer.propose_with(asked.client(), context, n, self.rng)
+        assert isinstance(proposer, Proposer)
+        return proposer.propose(context, n, self.rng)
 
 
 def _witness(loop: Loop, key: str, serving: Serving) -> Witness:
@@ -113,14 +149,14 @@ def _witness(loop: Loop, key: str, serving: Serving) -> Witness:
     oracle = getattr(world, "oracle", None)
     if oracle is not None:
 
-        async def asked(task: Task) -> bool:
+        async def asked(draft: TaskDraft, task: Task) -> bool:
             score = await oracle(task, draw(config, key, task.id, "witness"))
             return bool(score.status is Status.PASS)
 
         return asked
     solve = loop.workspace.solver(serving, world, "witness", sampled=True)
 
-    async def tried(task: Task) -> bool:
+    async def tried(draft: TaskDraft, task: Task) -> bool:
         for attempt in range(config.practise.attempts):
             found = await solve(task, draw(config, key, task.id, "witness", attempt))
             loop.store.save_trajectory(found, stage=f"{key}/witness")

@@ -8,6 +8,7 @@ that only a judge has seen.
 from collections.abc import Sequence
 from types import SimpleNamespace
 
+from instar.contracts import Choose, Walked
 from instar.types import (
     Prompts,
     Result,
@@ -116,6 +117,26 @@ def join(first: Task, second: Task) -> TaskDraft:
     if first.id == second.id:
         raise ValueError("a task cannot be joined with itself")
     return TaskDraft(world=first.world, family="both", params={"parts": [first.id, second.id]})
+
+
+async def walk(of: Task, seed: int, choose: Choose, limit: int) -> Walked:
+    """Walk through an office where everything works, by which a task of each call comes to be."""
+    if of.split is not Split.PRACTISE:
+        raise ValueError("walks go through practise tasks only")
+    steps: list[Step] = []
+    seen = f"office {seed}, order {400 + seed % 50}"
+    while len(steps) < limit:
+        call = await choose(TOOLS, steps, seen)
+        if call is None:
+            break
+        result = Result(text=f"order {500 + len(steps)} seen")
+        steps.append(Step(observation=seen, calls=(call,), results=(result,)))
+        seen = result.text
+    done = [call for step in steps for call in step.calls]
+    made = [
+        TaskDraft(world=of.world, family=c.name, params=c.arguments, parents=(of.id,)) for c in done
+    ]
+    return Walked(tuple(steps), tuple(made))
 
 
 def context(trajectories: Sequence[Trajectory]) -> SimpleNamespace:

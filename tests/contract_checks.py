@@ -17,6 +17,7 @@ from contract_cases import (
     UNJUDGED,
     context,
     refused,
+    walk,
 )
 from pydantic import BaseModel, ValidationError
 from stores import generation
@@ -25,6 +26,7 @@ from instar.contracts import (
     ChatModel,
     Curator,
     Distiller,
+    ExploringProposer,
     ModelDistiller,
     ModelProposer,
     Proposer,
@@ -124,8 +126,9 @@ def check_selector(cls: type[Any]) -> None:
 
 
 async def check_proposer(cls: type[Any]) -> None:
-    asks = hasattr(cls, "propose_with")
-    check_made(cls, ModelProposer if asks else Proposer)
+    asks, walks = hasattr(cls, "propose_with"), hasattr(cls, "explore")
+    contract = ExploringProposer if walks else ModelProposer if asks else Proposer
+    check_made(cls, contract)
     seen = context(FIRST)
     parents = {t.task.id for t in FIRST}
 
@@ -133,6 +136,8 @@ async def check_proposer(cls: type[Any]) -> None:
         if asks:
             model = Scripted([cls.example], repeat=True)
             return list(await proposer.propose_with(model, given, n, rng))
+        if walks:
+            return list(await proposer.explore(walk, given, n, rng))
         return list(proposer.propose(given, n, rng))
 
     async def propose(proposer: Any, rng: random.Random, n: int) -> Sequence[TaskDraft]:

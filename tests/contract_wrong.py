@@ -14,6 +14,7 @@ from instar.types import (
     Split,
     Status,
     TaskDraft,
+    ToolCall,
     content_hash,
 )
 
@@ -160,6 +161,40 @@ class Curious(RightProposer):
 
 class Restarting(RightProposer):
     """Begins anew after a stop."""
+
+    def load_state_dict(self, state):
+        self.count = 0
+
+
+class RightExplorer(Method):
+    """Right: makes one call on each walk, and proposes what came of it."""
+
+    async def explore(self, walk, context, n, rng):
+        if any(t.task.split is not Split.PRACTISE for t in [*context.failures, *context.successes]):
+            raise ValueError("practise tasks only")
+        drafts = []
+        for _ in range(n if context.recent else 0):
+            self.count += 1
+            walked = await walk(rng.choice(context.recent), self.count, self.choose, 1)
+            drafts += [self.draft(d) for d in walked.drafts]
+        return drafts
+
+    async def choose(self, tools, steps, seen):
+        return ToolCall(id="1", name="ship", arguments={"order": str(self.count)})
+
+    def draft(self, found):
+        return found.model_copy(update={"proposer": "right"})
+
+
+class Modest(RightExplorer):
+    """Does not say that it was the one."""
+
+    def draft(self, found):
+        return found
+
+
+class Straying(RightExplorer):
+    """Never comes back to where it was."""
 
     def load_state_dict(self, state):
         self.count = 0

@@ -83,6 +83,8 @@ WRONG = [
     ("curriculum.propose", wrong.Fatherless, "not shown"),
     ("curriculum.propose", wrong.Restarting, "changes by loading"),
     ("curriculum.propose", wrong.Curious, "looks at held-out"),
+    ("curriculum.propose", wrong.Modest, "proposer missing"),
+    ("curriculum.propose", wrong.Straying, "changes by loading"),
     ("memory.distill", wrong.Peeking, "must not"),
     ("memory.distill", wrong.Doubling, "does not fit the bank"),
     ("memory.distill", wrong.Editing, "does not fit the bank"),
@@ -143,6 +145,10 @@ async def test_a_right_implementation_passes(kind, tmp_path):
 
 async def test_a_right_curator_of_pairs_passes(tmp_path):
     await check("finetune.curate", wrong.RightPairs, tmp_path)
+
+
+async def test_a_right_proposer_that_explores_passes(tmp_path):
+    await check("curriculum.propose", wrong.RightExplorer, tmp_path)
 
 
 async def test_a_right_distiller_that_asks_a_model_passes(tmp_path):

@@ -25,9 +25,10 @@ from benchmarks.houses.levels import levels
 from benchmarks.houses.office import Office
 from benchmarks.houses.settings import HouseConfig
 from benchmarks.houses.tasks import draw, draw_long, instruction
+from benchmarks.houses.walking import read
 from instar.contracts import Episode
 from instar.errors import UserError
-from instar.types import Score, Split, Task, TaskDraft, content_hash
+from instar.types import Reading, Score, Split, Task, TaskDraft, Trajectory, content_hash
 
 if TYPE_CHECKING:
     from benchmarks.houses.door_web import WebDoor
@@ -179,6 +180,20 @@ class HouseWorld:
         draft = TaskDraft(world=self.id, family=COMPOUND, params={PARTS: parts})
         self.draft(draft)
         return draft
+
+    def walkable(self, task: Task) -> bool:
+        """Whether what is done in an episode can be read: by the tool door."""
+        return task.params.get("door") == "tools"
+
+    def walked(self, walk: Trajectory) -> list[Reading]:
+        """The tasks for practice that a walk did, read off the records that it changed."""
+        return [one for one in read(self.house, walk) if self._may_practise(one.draft)]
+
+    def _may_practise(self, draft: TaskDraft) -> bool:
+        try:
+            return bool(self.draft(draft))
+        except ValueError:  # of another split, or with values that no task asks for
+            return False
 
     def _task(self, dials: Dials, origin: str = "world", parents: tuple[str, ...] = ()) -> Task:
         params = dials.params(self.office)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from instar.contracts.acting import (
     ChatModel,
     Episode,
+    Explorable,
     Probe,
     Recall,
     Scaler,
@@ -18,9 +19,11 @@ from instar.contracts.acting import (
     World,
 )
 from instar.contracts.learning import (
+    Choose,
     Curator,
     Dataset,
     Distiller,
+    ExploringProposer,
     Forgetter,
     Join,
     ModelDistiller,
@@ -30,14 +33,19 @@ from instar.contracts.learning import (
     Selector,
     Stateful,
     Trainer,
+    Walk,
+    Walked,
 )
 
 __all__ = [
     "ChatModel",
+    "Choose",
     "Curator",
     "Dataset",
     "Distiller",
     "Episode",
+    "Explorable",
+    "ExploringProposer",
     "Forgetter",
     "Join",
     "ModelDistiller",
@@ -53,5 +61,7 @@ __all__ = [
     "Toolset",
     "Trainer",
     "Verifier",
+    "Walk",
+    "Walked",
     "World",
 ]

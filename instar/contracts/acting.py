@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from instar.types import (
     Message,
+    Reading,
     Recalled,
     Recollection,
     Reply,
@@ -22,6 +23,7 @@ from instar.types import (
 __all__ = [
     "ChatModel",
     "Episode",
+    "Explorable",
     "Probe",
     "Recall",
     "Scaler",
@@ -130,6 +132,19 @@ class World(Protocol):
 
     async def open(self, task: Task, seed: int) -> Episode:
         """Begin an attempt."""
+        ...
+
+
+@runtime_checkable
+class Explorable(Protocol):
+    """A world that can say which of its tasks a walk did; worlds need not."""
+
+    def walkable(self, task: Task) -> bool:
+        """Whether what is done in an episode of this task can be read."""
+        ...
+
+    def walked(self, walk: Trajectory) -> list[Reading]:
+        """The practise tasks of this world that a walk did, without that of its own episode."""
         ...
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
@@ -15,16 +15,20 @@ from instar.types import (
     MemoryItem,
     MemoryOp,
     Score,
+    Step,
     Task,
     TaskDraft,
+    ToolCall,
     ToolSpec,
     Trajectory,
 )
 
 __all__ = [
+    "Choose",
     "Curator",
     "Dataset",
     "Distiller",
+    "ExploringProposer",
     "Forgetter",
     "Join",
     "ModelDistiller",
@@ -34,6 +38,8 @@ __all__ = [
     "Selector",
     "Stateful",
     "Trainer",
+    "Walk",
+    "Walked",
 ]
 
 
@@ -169,6 +175,45 @@ class ModelProposer(Stateful, Protocol):
         Raises:
             ModelFault: The model could not be reached at all.
         """
+        ...
+
+
+Choose: TypeAlias = Callable[[Sequence[ToolSpec], Sequence[Step], str], Awaitable[ToolCall | None]]
+"""The next call of a walk, given the tools, the steps so far and what there is to see; None ends it."""
+
+
+class Walked(NamedTuple):
+    """What became of a walk.
+
+    Attributes:
+        steps: Its calls with their answers, the last word of the world included.
+        drafts: Tasks that it did, as the world reads it; their parent is the task of its episode.
+    """
+
+    steps: tuple[Step, ...]
+    drafts: tuple[TaskDraft, ...]
+
+
+class Walk(Protocol):
+    """A way to open an episode of a practise task and to walk about in it."""
+
+    async def __call__(self, task: Task, seed: int, choose: Choose, limit: int) -> Walked:
+        """Walk, until nothing is chosen, the episode is over or ``limit`` calls are made.
+
+        Raises:
+            ValueError: The task is not one for practice.
+        """
+        ...
+
+
+@runtime_checkable
+class ExploringProposer(Stateful, Protocol):
+    """A proposer that tries things out: the draft is what a walk did, and the walk proves it."""
+
+    async def explore(
+        self, walk: Walk, context: ProposalContext, n: int, rng: random.Random
+    ) -> list[TaskDraft]:
+        """At most ``n`` drafts of walks, their family and parameters as the walk gave them."""
         ...
 
 

@@ -21,7 +21,7 @@ from instar.types.memory import (
     Recollection,
 )
 from instar.types.record import Record, content_hash
-from instar.types.task import Split, Task, TaskDraft
+from instar.types.task import Reading, Split, Task, TaskDraft
 from instar.types.turn import (
     Message,
     Prompts,
@@ -47,6 +47,7 @@ __all__ = [
     "OpKind",
     "Origin",
     "Prompts",
+    "Reading",
     "Recalled",
     "Recollection",
     "Record",

@@ -7,8 +7,9 @@ from enum import StrEnum
 from pydantic import Field, JsonValue
 
 from instar.types.record import Record
+from instar.types.turn import ToolCall
 
-__all__ = ["Split", "Task", "TaskDraft"]
+__all__ = ["Reading", "Split", "Task", "TaskDraft"]
 
 
 class Split(StrEnum):
@@ -63,3 +64,16 @@ class TaskDraft(Record):
     parents: tuple[str, ...] = ()
     proposer: str = ""
     reason: str = ""
+
+
+class Reading(Record):
+    """A task that a walk did, as its world reads it off what the walk left.
+
+    Attributes:
+        draft: What to make the task of.
+        ways: Parts of the walk, each in its order, that may do that task and nothing else,
+            likeliest first.
+    """
+
+    draft: TaskDraft
+    ways: tuple[tuple[ToolCall, ...], ...]
