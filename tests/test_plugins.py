@@ -71,7 +71,9 @@ def test_listing_imports_no_method():
 def test_unknown_names_list_what_there_is():
     with pytest.raises(UnknownName, match=r"finetune\.curate"):
         plugins.methods("finetune.curat")
-    with pytest.raises(UnknownName, match=r"Did you mean 'rft'\? Available: pairs, perplexity_band, rft"):
+    with pytest.raises(
+        UnknownName, match=r"Did you mean 'rft'\? Available: pairs, perplexity_band, rft"
+    ):
         plugins.load("finetune.curate", "rtf")
     with pytest.raises(UnknownName, match=r"package\.module\.Class"):
         plugins.load("finetune.curate", "nowhere.at.All")
