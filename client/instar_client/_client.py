@@ -109,6 +109,12 @@ class Client:
         body |= {"tools": tools} if tools else {}
         return Session(self, self.send("/v1/sessions", body))
 
+    def resume(self, id: str) -> Session:
+        """A session that began earlier, or in another process, by its id."""
+        begun: Future[Any] = Future()
+        begun.set_result({"session": id} if self.enabled else None)
+        return Session(self, begun)
+
     def send(self, path: str, body: Mapping[str, Any]) -> Future[Any]:
         """Send a request behind the caller's back; the future holds the answer, or None.
 
