@@ -5,7 +5,6 @@ Like `benchmarks._charts`: every figure that is drawn also stands beside its mar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +16,8 @@ _ROW = 24
 _WIDTH = 520
 _LEFT = 150
 _LETTERS = 22
+_REACHES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""How far a scale goes to either side; the half of each is a round figure too."""
 
 
 def loop_charts(
@@ -100,8 +101,9 @@ def differences_chart(rows: Sequence[Row], margin: float, label: str) -> str:
         return ""
     ends = [abs(v) for r in known for v in (r.interval or (0.0,))]
     ends += [abs(r.difference or 0.0) for r in known]
-    reach = min(1.0, max(0.25, math.ceil(4 * max([*ends, margin])) / 4))
-    room, right = _WIDTH - _LEFT - 118, _WIDTH - 118
+    reach = next((r for r in _REACHES if r >= max([*ends, margin])), 1.0)
+    right = _WIDTH - 124
+    room = right - _LEFT
     height = _ROW * len(rows) + 34
 
     def place(value: float) -> float:
@@ -124,7 +126,7 @@ def differences_chart(rows: Sequence[Row], margin: float, label: str) -> str:
             low, high = row.interval
             body.append(line(place(low), y, place(high), y, f"span {row.kind}"))
         body.append(dot(place(row.difference), y, f"spot {row.kind}"))
-        body.append(text(right + 58, y + 4, f"{100 * row.difference:+.1f}", "value", "end"))
+        body.append(text(right + 64, y + 4, f"{100 * row.difference:+.1f}", "value", "end"))
         body.append(text(_WIDTH - 2, y + 4, row.told, "tick", "end"))
     return svg(_WIDTH, height, label, body)
 
@@ -164,12 +166,11 @@ def between_chart(rows: Sequence[Between], most: float, label: str, unit: float 
     def place(value: float) -> float:
         return _LEFT + (right - _LEFT) * min(1.0, value / most)
 
-    digits = 0 if most * unit >= 10 else 2
     body = []
     for share in (0.0, 0.5, 1.0):
         x = place(most * share)
         body.append(line(x, 6, x, height - 24, "grid"))
-        body.append(text(x, height - 8, f"{most * share * unit:.{digits}f}", "tick"))
+        body.append(text(x, height - 8, f"{most * share * unit:.3g}", "tick"))
     for index, row in enumerate(rows):
         y = 6 + _ROW * (index + 0.5)
         body.append(text(_LEFT - 12, y + 4, _short(row.label), "label", "end"))

@@ -41,7 +41,7 @@ class ReportData(Record):
         training: One a turn: ``turn, adapter, rows, dropped, loss, seconds``, and where they are
             known ``counts, used, anchors, course``.
         moults: One a turn: ``turn, reason, clusters, kept, internalised, forgotten, back, tokens,
-            decision``.
+            lighter, decision``.
         verdicts: One a candidate: ``turn, generation, kind, decision, difference, interval, n,
             reasons``, and of what was measured what the stored verdict has.
         stages: One a stage: ``turn, stage, episodes, seconds, tokens``.

@@ -169,10 +169,18 @@ def moults(stages: Stages) -> list[dict[str, Any]]:
                 "forgotten": sum(r.get("forgotten", 0) for r in rounds),
                 "back": sum(r.get("back", 0) for r in rounds),
                 "tokens": tokens,
+                "lighter": _lighter(gate),
                 "decision": gate.get("decision", "") if value.get("candidate") else "",
             }
         )
     return found
+
+
+def _lighter(verdict: Mapping[str, Any]) -> list[float]:
+    """Mean tokens of an episode before and after, where both succeeded at the gate."""
+    found = verdict.get("tokens") or {}
+    sides = [found.get("active"), found.get("candidate")]
+    return [side for side in sides if side is not None] if all(sides) else []
 
 
 def ledger(store: Store, generation: str) -> dict[str, int]:

@@ -76,6 +76,52 @@ DATA = ReportData(
             "interval": [0.3, 0.5],
             "n": 60,
             "reasons": ["clean success is significantly better"],
+            "groups": [
+                {
+                    "name": "a_group_whose_name_is_much_longer_than_its_column",
+                    "figure": {"difference": 0.5, "interval": [-0.2, 0.9], "n": 8},
+                    "level": 0.95,
+                    "blocks": False,
+                }
+            ],
+        }
+    ],
+    ledger={"shown": 5, "internalised": 3, "retired": 1},
+    curriculum=[
+        {
+            "turn": "1",
+            "round": "2",
+            "tasks": 64,
+            "proposed": 9,
+            "proposers": {"neighbours": 5, "from_failures": 4},
+            "refused": 4,
+            "refusals": {f"reason {i}, told in a rather long sentence": 1 for i in range(4)},
+            "groups": {"refund": {"clean": 3, "known": 4}},
+            "selector": {"values": {"refund": 0.25}},
+        }
+    ],
+    moults=[
+        {
+            "turn": "1",
+            "reason": "",
+            "clusters": [
+                {
+                    "name": "refund",
+                    "n": 10,
+                    "kept_clean": 0.9,
+                    "shed_clean": 0.8,
+                    "probability": 0.83,
+                    "decision": "internalised",
+                    "reason": "less than 10 points worse",
+                }
+            ],
+            "kept": 5,
+            "internalised": 3,
+            "forgotten": 1,
+            "back": 2,
+            "tokens": {"with": 185.0, "without": 64.0},
+            "lighter": [206.0, 184.0],
+            "decision": "promote",
         }
     ],
     stages=[
@@ -103,6 +149,10 @@ def test_it_shows_everything_that_was_measured(written):
     for text in ("13 %", "62 %", "49 % to 73 %", "+49.0", "+35.0 to +60.0", "&lt; 0.0001"):
         assert text in page
     for text in ("refund order $1", "abc123", "320", "71 score fail", "promote", "1 min 01 s"):
+        assert text in page
+    for text in ("206 to 184", "185 to 64", "90 to 80 %", "<b>3</b> are shed", "4 reasons"):
+        assert text in page
+    for text in ("5 neighbours, 4 from failures", "75 %<small>4</small>", "0.25", "n 8"):
         assert text in page
     for text in ("250,000", "1 leaks", "held-7"):
         assert text in page
@@ -144,11 +194,12 @@ async def test_it_fits_a_narrow_and_a_wide_window(written):
         browser = await driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         page = await browser.new_page()
         await page.goto(written.html.as_uri())
+        await page.evaluate("document.querySelectorAll('details').forEach(x => x.open = true)")
         for width in (400, 1300):
             await page.set_viewport_size({"width": width, "height": 900})
             wide = await page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width
-        assert await page.locator("svg").count() >= 3
+        assert await page.locator("svg").count() >= 6
         await browser.close()
 
 
