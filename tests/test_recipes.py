@@ -1,5 +1,7 @@
-"""The recipes: published methods as settings, run on a stream with a scripted model, and what is said
-of them. One episode is judged, then written up, by the same script, so its answers alternate.
+"""The recipes: published methods as settings, run with a scripted model, and what is said of them.
+
+Those of memory run on a stream: one episode is judged, then written up, by the same script, so its
+answers alternate. Those that train run through the loop as far as a model without weights goes.
 """
 
 import json
@@ -93,6 +95,9 @@ def test_every_recipe_loads_and_all_it_names_exists(path):
     named = {("memory.distill", name) for name in memory.distill}
     named |= {("memory.forget", name) for name in memory.forget}
     named |= {("agent.verify", memory.judge)} if memory.judge else set()
+    named |= {("curriculum.propose", name) for name in made_of.curriculum.propose}
+    named |= {("curriculum.select", made_of.curriculum.select)}
+    named |= {("finetune.curate", made_of.train.curator), ("finetune.train", made_of.train.trainer)}
     for kind, name in named:
         build(kind, name, made_of)
     assert set(made_of.methods) <= {name for _, name in named}, (
@@ -229,14 +234,16 @@ async def test_the_recipes_ask_as_warm_as_their_papers_do():
 
 
 _CODE = re.compile(r"`([^`\n]+)`")
-_KEY = re.compile(r"(?:model|agent|memory|methods|practise|world)\.[a-z_]+(?:\.[a-z_]+)?")
+_KEY = re.compile(
+    r"(?:model|agent|memory|methods|practise|world|curriculum|train|gate|moult)\.[a-z_]+(?:\.[a-z_]+)?"
+)
 
 
 def _exists(key):
     if not key.startswith("methods."):
         return key in keys()
     _, method, field = key.split(".")
-    kinds = [k for k in ("memory.distill", "agent.verify") if method in plugins.methods(k)]
+    kinds = [k for k in plugins.kinds() if method in plugins.methods(k)]
     return any(field in plugins.load(k, method).Config.model_fields for k in kinds)
 
 
