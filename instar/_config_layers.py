@@ -19,6 +19,7 @@ __all__ = [
     "environment",
     "explain",
     "file",
+    "later_wins",
     "nest",
     "options",
     "toml",
@@ -130,6 +131,28 @@ def _suggest(key: str, known: Sequence[str]) -> str:
     if near:
         return f" Did you mean {near[0]!r}?"
     return f" Available: {', '.join(siblings or known)}."
+
+
+_TRAINERS_OWN = {"steps": "max_steps", "minutes": "seconds", "lr": "lr", "rank": "rank"}
+"""What a key of ``[train]`` is called in a trainer's own section."""
+
+
+def later_wins(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers, without what a trainer's own section says of a thing that a later ``train.`` key says.
+
+    Both name the same thing, and the own section is the stronger one: without this a preset's
+    ``methods.sft.max_steps`` would outdo a ``train.steps`` that somebody typed.
+    """
+    chosen = [x.values["train.trainer"] for x in layers if "train.trainer" in x.values]
+    own = f"{FREE}.{str(chosen[-1] if chosen else 'sft').rpartition('.')[2]}."
+    later: set[str] = set()
+    kept: list[Layer] = []
+    for layer in reversed(layers):
+        values = {key: value for key, value in layer.values.items() if key not in later}
+        kept.insert(0, Layer(layer.source, values))
+        said = (key for key in _TRAINERS_OWN if layer.values.get(f"train.{key}") is not None)
+        later |= {own + _TRAINERS_OWN[key] for key in said}
+    return kept
 
 
 def nest(layers: Iterable[Layer]) -> dict[str, Any]:

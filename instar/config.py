@@ -273,6 +273,7 @@ def load_config(
     layers.insert(0, _preset(str(named[-1]) if named else Config().preset))
     for layer in layers:
         places.check_keys(layer, known)
+    layers = places.later_wins(layers)
     try:
         return Config.model_validate(places.nest(layers))
     except ValidationError as error:

@@ -42,14 +42,21 @@ class Tally:
         self.clean += status == Status.PASS
         if self._bars is not None and self._row is not None:
             self._bars.update(self._row, completed=self.done, note=self.note)
-        elif self._console is not None and time.monotonic() - self._told > _SILENCE:
-            self._told = time.monotonic()
-            self._console.print(f"{self.title}: {self.done} of {self.total}", markup=False)
+        else:
+            self._tell(f"{self.done} of {self.total}")
 
     def at(self, done: int, total: int, note: str) -> None:
         """Where something stands that is no episode, such as a training; any thread may say so."""
         if self._bars is not None and self._row is not None:
             self._bars.update(self._row, completed=done, total=total, note=note)
+        else:
+            self._tell(f"{done} of {total} {note}".rstrip())
+
+    def _tell(self, text: str) -> None:
+        """One line in a log, if none was written for a while."""
+        if self._console is not None and time.monotonic() - self._told > _SILENCE:
+            self._told = time.monotonic()
+            self._console.print(f"{self.title}: {text}", markup=False)
 
     @property
     def note(self) -> str:

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from instar._methods import build
 from instar.config import Config, keys, load_config, presets
 from instar.errors import ConfigError, UnknownName
 
@@ -68,6 +69,23 @@ def test_settings_of_single_methods_pass_through():
     config = load_config(overrides=["methods.sec.alpha=0.3", "methods.sec.note=slow"])
     preset = load_config().methods
     assert config.methods == {**preset, "sec": {"alpha": 0.3, "note": "slow"}}
+
+
+def trainer(path=None, overrides=(), env=None):
+    config = load_config(path, overrides, env)
+    given = {"max_steps": config.train.steps, "seconds": 60 * (config.train.minutes or 1)}
+    made = build("finetune.train", config.train.trainer, config, **given)
+    return made.config.max_steps, made.config.seconds
+
+
+def test_what_a_person_sets_of_the_training_outdoes_the_preset(tmp_path):
+    assert trainer() == (100, 90)
+    assert trainer(overrides=["train.steps=300", "train.minutes=5"]) == (300, 300)
+    assert trainer(env={"INSTAR_TRAIN__STEPS": "20"}) == (20, 90)
+    path = write(tmp_path, "[train]\nsteps = 7\n[methods.sft]\nseconds = 8\n")
+    assert trainer(path) == (7, 8)
+    assert trainer(path, ["methods.sft.max_steps=9", "train.minutes=2"]) == (9, 120)
+    assert trainer(overrides=["train.steps=300", "methods.sft.max_steps=9"]) == (9, 90)
 
 
 @pytest.mark.parametrize(
