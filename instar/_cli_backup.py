@@ -40,5 +40,5 @@ def restore(
     from instar.backups import restore as read
 
     found = read(archive, load(workspace, None, None).workspace)
-    told = f"{found['files']} files in {found['workspace']}. To look at it: instar doctor"
+    told = f"{found['files']} files in {found['workspace']}. To look at it: instar doctor --workspace {found['workspace']}"
     emit(as_json, found, told)

@@ -101,6 +101,8 @@ def schedule(
         raise UserError("Say which: --cron, or --systemd [--out DIR].")
     age(max_age)
     folder = load(workspace, None, option).workspace.resolve()
+    if not (folder / "instar.db").is_file():
+        raise UserError(f"There is no workspace in {folder} to turn. Make it first: instar init")
     more = ["--practise"] if practise else []
     settings = [word for one in option or [] for word in ("-o", one)]
     once = [*scheduling.program(), "evolve", "--once", *more, "--workspace", str(folder), *settings]

@@ -93,11 +93,13 @@ def _config(loop: Loop, key: str) -> GateConfig:
     from finetune.lifetime import allowance
 
     gate = loop.config.gate
+    alpha = allowance(decisions(loop, key), gate.fdr)
     return GateConfig(
         margin=gate.margin,
         group_margin=gate.group_margin,
         test=gate.test,
-        alpha=allowance(decisions(loop, key), gate.fdr),
+        alpha=alpha,
+        level=1 - 2 * alpha,  # so that the interval that is shown is the one that decides
     )
 
 

@@ -94,7 +94,8 @@ def _where_help_is(error: TyperException) -> str:
     said, context = error.format_message(), getattr(error, "ctx", None)
     if context is None or said.startswith("Usage:"):
         return said
-    return f"{said.rstrip('.')}. See: {context.command_path} --help"
+    said = said.rstrip(".")
+    return f"{said}{'' if said.endswith('?') else '.'} See: {context.command_path} --help"
 
 
 def _fail(message: str, code: int) -> int:

@@ -23,7 +23,7 @@ from instar.types import Usage
 __all__ = ["STOP", "Limits"]
 
 STOP = "STOP"
-"""Name of the file in a workspace that ends every run in it, and lets none begin."""
+"""Name of the file in a workspace that ends every evolution in it, and lets none begin."""
 
 _DISK_EVERY = 5.0
 

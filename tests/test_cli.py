@@ -306,6 +306,9 @@ def test_a_turn_with_nothing_new_says_so_and_a_failed_one_is_told(instar, tmp_pa
 
 
 def test_schedule_prints_one_of_two_and_writes_units(instar, tmp_path):
+    code, _, err = instar("schedule", "--cron")
+    assert code == 2 and "instar init" in one_line(err)
+    instar("init")
     code, out, _ = instar("schedule", "--cron", "--at", "2:05", "--practise")
     assert code == 0 and "evolve --once --practise --workspace" in out.splitlines()[0]
     code, out, _ = instar("schedule", "--systemd", "--out", str(tmp_path / "units"))
