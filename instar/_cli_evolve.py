@@ -223,7 +223,7 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
     from instar._lock import exclusive
     from instar.errors import UserError
 
-    with exclusive(config.workspace), _store(config) as store:
+    with _store(config) as store, exclusive(config.workspace):
         before = store.active()
         chosen = store.activate(_id(store, id)) if id else store.go_back()
     if chosen is None:

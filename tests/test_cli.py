@@ -342,3 +342,10 @@ def test_a_single_stage_wants_a_turn_that_is_open(instar):
     for command in ("moult", "gate"):
         code, _, err = instar(command)
         assert code == 2 and "Begin one: instar reflect" in one_line(err)
+
+
+def test_a_mistake_leaves_no_folder_behind(instar, tmp_path):
+    for command in (["generations", "rollback"], ["purge", "--text", "x"], ["gate"], ["score"]):
+        code, _, err = instar(*command)
+        assert code == 2 and "no workspace" in one_line(err)
+        assert not (tmp_path / "ws").exists(), command
