@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from instar._lock import exclusive
 from instar._runs import unfinished
 from instar.auditing import judge_sessions, trusted
 from instar.compose import Workspace
 from instar.evolve import evolve
+from instar.limits import Limits
 from instar.progress import Progress
 from instar.recorded import unread
 from instar.standing import NOTHING_NEW
@@ -30,7 +32,11 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
         Stopped: A limit was reached; the same call goes on.
     """
     if not unfinished(workspace.store):
-        await _judged(workspace, progress)
+        with exclusive(
+            workspace.path
+        ):  # a judge costs money: nobody asks it twice, or against a limit
+            Limits(workspace.config.limits, workspace.path).check()
+            await _judged(workspace, progress)
     if not practise and not unfinished(workspace.store):
         believe = trusted(workspace.store, workspace.config)
         found = [t for t in unread(workspace.store, believe) if t.score.status is Status.PASS]

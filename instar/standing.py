@@ -41,7 +41,7 @@ def standing(workspace: Path, now: Callable[[], float] = time.time) -> dict[str,
 
     Returns:
         ``active``; ``turns`` that were decided and how many of them ``promoted``; ``open``, the run that
-        broke off and its next stage; ``recorded`` successes that were not learnt from; ``last``, when a
+        broke off and what was last done in it; ``recorded`` successes that were not learnt from; ``last``, when a
         run was last finished or found nothing to do, in seconds since the epoch, and ``age`` of that in
         seconds; ``stop``, whether runs are forbidden; ``bytes`` that the workspace takes, ``free`` ones.
 
@@ -66,9 +66,17 @@ def standing(workspace: Path, now: Callable[[], float] = time.time) -> dict[str,
         "last": last,
         "age": None if last is None else max(0.0, now() - last),
         "stop": (workspace / STOP).exists(),
-        "bytes": sum(f.stat().st_size for f in workspace.rglob("*") if f.is_file()),
+        "bytes": sum(_size(path) for path in workspace.rglob("*")),
         "free": shutil.disk_usage(workspace).free,
     }
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; none of a folder, or of what a run that goes on has just taken away."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
 
 
 def _open(store: Store, run: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,11 @@ from episodes import task, trajectory
 from test_evolve import config
 
 from instar._curating import curated
+from instar._lock import exclusive
 from instar.auditing import audit, confusion, judge_sessions, trusted
 from instar.compose import Workspace
+from instar.errors import Busy, Stopped
+from instar.limits import STOP
 from instar.once import once
 from instar.progress import Progress
 from instar.recorded import unread, unscored
@@ -91,6 +94,19 @@ async def test_a_judge_that_passes_everything_teaches_nothing(tmp_path):
         assert not done["trusted"] and done["precision"] == 0.5 and done["judged"] == 0
         assert len(unscored(workspace.store)) == 6
         assert "Nothing new" in (await once(workspace, False, QUIET))["nothing"]
+
+
+async def test_nobody_is_asked_against_a_limit_or_while_another_is_at_work(tmp_path):
+    async with opened(tmp_path) as workspace:
+        fill(workspace)
+        before = Judging.asked
+        (tmp_path / STOP).touch()
+        with pytest.raises(Stopped):
+            await once(workspace, False, QUIET)
+        (tmp_path / STOP).unlink()
+        with exclusive(tmp_path), pytest.raises(Busy):
+            await once(workspace, False, QUIET)
+        assert Judging.asked == before and len(unscored(workspace.store)) == 6
 
 
 async def test_too_few_known_episodes_are_not_enough_to_believe(tmp_path):

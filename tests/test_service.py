@@ -338,6 +338,30 @@ def test_a_service_that_does_not_answer_costs_no_more_than_the_budget():
         assert time.monotonic() - began < 2 and client.counts.late == 1
 
 
+def test_beginning_and_recalling_share_one_budget(url):
+    class Watched(Client):
+        def wait(self, done, until):
+            limits.append(until)
+            return super().wait(done, until)
+
+    limits: list[float] = []
+    client = Watched(url, budget=5)
+    began = time.monotonic()
+    assert client.session(**BEGIN).recall()
+    assert len(limits) == 2 and limits[0] == limits[1] <= time.monotonic() + 5
+    assert limits[0] >= began + 5
+    client.close()
+
+
+def test_a_body_of_unknown_length_is_refused_before_it_is_read(http):
+    def endless():
+        yield b'{"agent": "a", "task": "'
+        yield b"x" * 10
+
+    answer = http.post("/v1/sessions", content=endless())
+    assert answer.status_code == 411 and "Content-Length" in answer.json()["error"]
+
+
 def test_a_client_that_is_off_or_in_shadow_shows_nothing(url):
     off = Client(url, enabled=False)
     assert not off.session(**BEGIN).recall() and off.counts.sent == 0

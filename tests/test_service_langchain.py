@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import socket
 from collections.abc import Iterator
 from typing import Annotated, Any, TypedDict
 
@@ -198,3 +199,33 @@ def test_an_error_of_the_agents_own_stays_its_own(url, folder):
         Remembering(graph(Broken(seen=[])), "support", began=begun.append, via=via).invoke(asked())
     assert via.flush(10) and len(stored(folder, begun[0].id).steps) == 1
     via.close()
+
+
+async def test_recalling_does_not_stop_the_loop_of_others():
+    """A service that never answers costs the run its budget, and other tasks nothing."""
+    ticks = 0
+
+    async def others() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.001)
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        via = Client(f"http://127.0.0.1:{silent.getsockname()[1]}", budget=0.3)
+        beside = asyncio.create_task(others())
+        found = await Remembering(graph(Clerk(seen=[])), "support", via=via).ainvoke(asked())
+        beside.cancel()
+    assert said(found) == PLAIN and via.counts.late == 1 and ticks > 20
+
+
+def test_runs_that_broke_off_do_not_pile_up(monkeypatch):
+    from instar_client import langchain as module
+
+    monkeypatch.setattr(module, "_OPEN", 3)
+    middleware = Instar("support", via=Client(enabled=False))
+    for _ in range(9):
+        middleware.before_agent(asked(), None)
+    assert len(middleware._sessions) == 3

@@ -22,13 +22,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.runner import Line, read_lines, write_json
+from benchmarks.runner import Line, read_lines
+from benchmarks.studies._folder import claim
 from benchmarks.summary import success
 from instar import _bench_runs as runs
 from instar.benching import Request, measure
 from instar.compose import Workspace
 from instar.config import Config, load_config
-from instar.errors import InstarError, UserError
+from instar.errors import InstarError
 from instar.evolve import evolve
 from instar.progress import Progress
 from instar.stats import paired, wilson
@@ -95,7 +96,7 @@ async def study(
     configs = {
         name: _config(seed, out / name.replace(" ", "_"), [*more, *SIDES[name]]) for name in SIDES
     }
-    _claim(out, {"seed": seed, "generations": generations, "settings": list(more)})
+    claim(out, {"seed": seed, "generations": generations, "settings": list(more)})
     found: dict[str, Side] = {}
     for name, config in configs.items():
         progress.say(f"{name}:")
@@ -109,18 +110,6 @@ async def study(
 def _config(seed: int, workspace: Path, more: Sequence[str]) -> Config:
     places = [f"seed={seed}", f"workspace={json.dumps(str(workspace))}"]
     return load_config(None, [*_COMMON, *places, *more])
-
-
-def _claim(out: Path, ours: Mapping[str, object]) -> None:
-    """The folder belongs to one study; another number of held-out tasks is no other study."""
-    path = out / "study.json"
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != ours:
-        raise UserError(f"{out} holds a study with other settings. Choose another: --out DIR")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(path, dict(ours))
-    except OSError as error:
-        raise UserError(f"{out} cannot be written. Choose another folder: --out DIR") from error
 
 
 async def side(config: Config, generations: int, wanted: Request, progress: Progress) -> Side:

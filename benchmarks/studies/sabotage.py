@@ -23,10 +23,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.runner import write_json
+from benchmarks.studies._folder import claim
 from benchmarks.studies._harm import Comparison, report, table
 from benchmarks.studies._spoiling import EPISODES, spoil
 from instar.config import load_config
-from instar.errors import InstarError, UnknownName, UserError
+from instar.errors import InstarError, UnknownName
 from instar.progress import Progress
 
 __all__ = ["SABOTAGES", "case", "main", "study"]
@@ -104,25 +105,13 @@ async def study(
     Raises:
         UserError: The folder holds another study.
     """
-    _claim(out, {"n": n, "settings": list(more)})
+    claim(out, {"n": n, "settings": list(more)})
     found: list[Comparison] = []
     for name in only or SABOTAGES:
         for seed in range(seeds):
             found += await case(name, seed, n, out, progress, more)
     write_json(out / "sabotage.json", report(found))
     return found
-
-
-def _claim(out: Path, ours: Mapping[str, object]) -> None:
-    """The folder belongs to one study; more seeds or sabotages are no other study."""
-    path = out / "study.json"
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != ours:
-        raise UserError(f"{out} holds a study with other settings. Choose another: --out DIR")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(path, dict(ours))
-    except OSError as error:
-        raise UserError(f"{out} cannot be written. Choose another folder: --out DIR") from error
 
 
 def _positive(text: str) -> int:

@@ -142,10 +142,14 @@ class Client:
             self._failed(f"not sent: {error!r}", done)
         return done
 
-    def wait(self, done: Future[Any]) -> Any:
-        """The answer to a request, or None where it does not come within the budget."""
+    def wait(self, done: Future[Any], until: float) -> Any:
+        """The answer to a request, or None where it does not come in time.
+
+        Args:
+            until: Seconds by ``time.monotonic``.
+        """
         try:
-            return done.result(self.budget)
+            return done.result(max(0.0, until - time.monotonic()))
         except TooLate:
             self.counts.late += 1
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -60,9 +61,10 @@ class Session:
         Args:
             about: What the agent is stuck at, for a second look.
         """
-        if not self._client.wait(self._begun):
+        until = time.monotonic() + self._client.budget  # of both requests together
+        if not self._client.wait(self._begun, until):
             return Memories()
-        found = self._client.wait(self._send("recall", {"about": about}))
+        found = self._client.wait(self._send("recall", {"about": about}), until)
         if not isinstance(found, Mapping) or found.get("shadow"):
             return Memories()
         fields = ("id", "label", "title", "when", "content")

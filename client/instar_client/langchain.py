@@ -10,6 +10,7 @@ does where there is nothing to recall.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import threading
@@ -36,6 +37,7 @@ from instar_client._session import Session
 
 __all__ = ["Instar", "InstarState", "Remembering"]
 
+_OPEN = 1_000
 _LOG = logging.getLogger("instar_client")
 
 
@@ -85,6 +87,8 @@ class Instar(AgentMiddleware[InstarState, Any]):
             session = self._via.session(self._agent, _task(messages), subject=about)
             text, key = session.recall().text, uuid.uuid4().hex
             self._sessions[key] = session
+            if len(self._sessions) > _OPEN:  # of runs that broke off nobody comes to report
+                self._sessions.pop(next(iter(self._sessions)), None)
             found = {"instar_text": text, "instar_seen": len(messages), "instar_key": key}
             return {**found, "instar_session": session.id}
         return {"instar_text": "", "instar_key": "", "instar_session": None}
@@ -153,7 +157,7 @@ class Remembering(Runnable[Any, Any]):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """As the graph's own."""
-        given, record = self._begin(input)
+        given, record = await asyncio.to_thread(self._begin, input)
         try:
             return await self.graph.ainvoke(given, record.beside(config), **kwargs)
         finally:
@@ -173,7 +177,7 @@ class Remembering(Runnable[Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
         """As the graph's own."""
-        given, record = self._begin(input)
+        given, record = await asyncio.to_thread(self._begin, input)
         try:
             async for chunk in self.graph.astream(given, record.beside(config), **kwargs):
                 yield chunk

@@ -37,6 +37,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
         400: "No JSON, or a client that speaks a newer version",
         401: "No token, or a wrong one",
         404: "No such session",
+        411: "A body of unknown length",
         409: "Another outcome is on record",
         413: "Too long",
         422: "Something in it does not fit",
@@ -154,16 +155,15 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _limit(app: FastAPI) -> None:
-    """Refuse bodies that are too long before they are read, or while they come."""
+    """Refuse bodies that are too long, or do not say how long they are, before they are read."""
 
     @app.middleware("http")
     async def limited(
         request: Request, go_on: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         told = request.headers.get("content-length", "")
-        size = int(told) if told.isdigit() else 0
-        if not told and request.method == "POST":
-            size = len(await request.body())
-        if size > MOST_BYTES:
+        if request.method == "POST" and not told.isdigit():
+            return JSONResponse({"error": "Say how long the request is: Content-Length."}, 411)
+        if told and int(told) > MOST_BYTES:
             return JSONResponse({"error": f"A request may have {MOST_BYTES:,} bytes."}, 413)
         return await go_on(request)

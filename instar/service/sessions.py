@@ -30,7 +30,7 @@ from instar.types import (
 
 __all__ = ["AlreadyScored", "NoSession", "Sessions"]
 
-_SHADOW = "shadow"
+_SHADOW, _NONE = "shadow", "none"
 
 
 class NoSession(UserError):
@@ -84,7 +84,7 @@ class Sessions:
             id=id,
             task=task,
             seed=int(id[2:10], 16) % 2**31,
-            generation=active.id if active else "none",
+            generation=active.id if active else _NONE,
             model=asked.model,
             provider="client",
             purpose="live",
@@ -106,10 +106,10 @@ class Sessions:
         """
         lived = self._of(session)
         shadow = lived.arm == _SHADOW
-        generations = {g.id: g for g in self._workspace.store.generations()}
-        generation = generations.get(lived.generation)
-        serving = Serving.of(generation) if generation else None
-        if serving is None or serving.memory is None:
+        if lived.generation == _NONE:
+            return shapes.Recalled(memories=[], text="", shadow=shadow)
+        serving = Serving.of(self._workspace.store.generation(lived.generation))
+        if serving.memory is None:
             return shapes.Recalled(memories=[], text="", shadow=shadow)
         found = await self._workspace.bank.recall(
             lived.task,
