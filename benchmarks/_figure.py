@@ -14,6 +14,8 @@ COLOURS = {
     "adapter": "#d9822b",
     "both": "#1a9850",
     "moulted": "#0b5d3b",
+    "prompt": "#b5508f",
+    "whole": "#12324a",
     "placebo_memory": "#b9c7e6",
     "placebo_adapter": "#ecd3b3",
     "false_memory": "#c0504d",

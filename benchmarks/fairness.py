@@ -17,6 +17,8 @@ __all__ = ["Fairness", "Limits", "SourcesOf", "examine"]
 SourcesOf = Callable[[str, int], Collection[str]]
 """Ids of the tasks that a version of a memory item was learnt from."""
 
+_OTHER_PROMPTS = ("prompt", "whole")
+"""Arms of which other prompts are what is measured."""
 _SHOWN = 20
 
 
@@ -76,7 +78,7 @@ def _same_attempts(settings: Settings, lines: Sequence[Line]) -> Iterator[str]:
 
 def _same_prompts(lines: Sequence[Line]) -> Iterator[str]:
     prompts: dict[str, str] = {}
-    for line in lines:
+    for line in (x for x in lines if x.arm not in _OTHER_PROMPTS):
         prompts.setdefault(line.trajectory.prompts.model_dump_json(), line.arm)
     if len(prompts) > 1:
         yield f"the arms had different prompts, from {', '.join(prompts.values())} on"

@@ -164,6 +164,7 @@ def _pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
     wanted += [(a, "both") for a in ("memory", "adapter")]
     wanted += [(placebo, arm) for arm, placebo in _PLACEBO.items()]
     wanted += [("memory", "false_memory")]
+    wanted += [(a, "whole") for a in ("prompt", "memory", "both", "moulted")]
     wanted += [("best_of_n", a) for a in ("memory", "adapter", "both")]
     return [(a, b) for a, b in wanted if a in arms and b in arms]
 

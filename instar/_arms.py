@@ -54,6 +54,8 @@ def lacking(
         reasons["false_memory"] = f"{space} has nothing false to say"
     if not shed:
         reasons["moulted"] = f"{generation.id} has shed nothing"
+    if generation.texts is None:
+        reasons["prompt"] = reasons["whole"] = f"the prompts of {generation.id} have not evolved"
     if generation.adapter is None:
         reasons["adapter"] = f"{generation.id} has no adapter"
     if both := [reasons[part] for part in ("memory", "adapter") if part in reasons]:

@@ -140,7 +140,7 @@ def _shown(found: Found, wish: Wish) -> str:
     if found.generations:
         rows.append(
             [
-                "generations with such an adapter",
+                "generations made of that",
                 str(len(found.generations)),
                 _some(found.generations),
             ]

@@ -201,8 +201,8 @@ async def promote(loop: Loop, key: str, state: State) -> Output:
     """Make the winner the active generation, and say of every candidate what became of it."""
     store = loop.store
     active, winner = state["active"], state["winner"]
-    named = (state["memory"], state.get("adapter", ""), state.get("moulted", ""))
-    candidates = [store.generation(i) for i in named if i]
+    more = (state.get("prompted"), state.get("adapter"), state.get("moulted"))
+    candidates = [store.generation(i) for i in (state["memory"], *more) if i]
     if winner != active:
         store.activate(winner)
     for one in candidates:
@@ -214,7 +214,8 @@ async def promote(loop: Loop, key: str, state: State) -> Output:
         gone = prune(store, loop.workspace.path, loop.config.prune)
         loop.progress.say(f"{key}: {len(gone.gone)} folders pruned, {gone.bytes / 2**20:.1f} MiB")
     facts = {"active": winner, "before": active, "carried": carried}
-    return Output({"turn": state["turn"] + 1, "memory": "", "adapter": "", "moulted": ""}, facts)
+    new: State = {"memory": "", "prompted": "", "adapter": "", "moulted": ""}
+    return Output({"turn": state["turn"] + 1, **new}, facts)
 
 
 def _status(candidate: Generation, winner: str, loop: Loop) -> GenerationStatus:

@@ -35,6 +35,7 @@ class State(TypedDict, total=False):
         memory: The memory candidate of the turn.
         winner: The better of these two at the gate.
         adapter: The adapter candidate on top of the winner, empty where there is none.
+        prompted: The winner with new prompts, empty where there are none.
         moulted: The candidate that has shed memories, empty where there is none.
     """
 
@@ -46,6 +47,7 @@ class State(TypedDict, total=False):
     memory: str
     winner: str
     adapter: str
+    prompted: str
     moulted: str
 
 

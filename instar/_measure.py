@@ -15,7 +15,7 @@ from instar.types import Record
 
 __all__ = ["LEARNT", "Measure"]
 
-LEARNT = ("memory", "adapter", "both", "moulted")
+LEARNT = ("memory", "adapter", "both", "moulted", "prompt", "whole")
 """Arms that an evolution may have learnt nothing for."""
 
 

@@ -31,6 +31,8 @@ _INSTEAD = {
     "adapter": ("base",),
     "both": ("memory", "adapter", "base"),
     "moulted": ("both", "memory", "adapter", "base"),
+    "prompt": ("base",),
+    "whole": ("moulted", "both", "memory", "adapter", "base"),
 }
 
 

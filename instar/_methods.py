@@ -14,6 +14,8 @@ from instar.errors import ConfigError
 
 __all__ = ["build", "require"]
 
+_MAY_BE_OFF = ("agent.prompt", "finetune.train")
+
 
 def build(kind: str, name: str, config: Config, **settings: Any) -> Any:
     """Make a method.
@@ -57,8 +59,9 @@ def require(config: Config) -> None:
     asked += [("memory.forget", name) for name in config.memory.forget]
     asked += [("finetune.probe", name) for name in config.gate.probes]
     asked += [("finetune.curate", config.train.curator), ("finetune.train", config.train.trainer)]
+    asked += [("agent.prompt", config.agent.prompt)]
     for kind, name in asked:
-        if (kind, name) != ("finetune.train", "off"):
+        if name != "off" or kind not in _MAY_BE_OFF:
             plugins.load(kind, name)
     asks_model = getattr(plugins.load("finetune.curate", config.train.curator), "asks_model", False)
     if asks_model and Models(config.model).folder is None:

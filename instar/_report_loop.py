@@ -17,7 +17,7 @@ __all__ = ["curriculum", "ledger", "moults", "trainings", "verdicts"]
 Stages: TypeAlias = Mapping[str, dict[str, Any]]
 
 _ROUNDS = ("practise_1", "practise_2")
-_GATES = ("gate_memory", "gate_adapter", "gate_moult")
+_GATES = ("gate_memory", "gate_prompts", "gate_adapter", "gate_moult")
 _KEPT = ("sentence", "margin", "group_margin", "planned", "looks", "test", "unknown")
 _TOLD = ("groups", "probes", "life", "reuse", "cost", "forecast")
 _TRAINED = (

@@ -27,11 +27,12 @@ from instar.types import Generation, GenerationStatus, Split, Task
 
 __all__ = ["leakage", "lineage", "report", "stage_table"]
 
-_ARMS = ("base", "memory", "adapter", "both", "moulted")
+_ARMS = ("base", "memory", "adapter", "both", "moulted", "prompt", "whole")
 _NOTES = {
     "memory": "memory",
     "both": "memory and adapter",
     "moulted": "memory and adapter, what the adapter does without is shed",
+    "whole": "with evolved prompts",
 }
 
 
@@ -137,13 +138,28 @@ def _points(loop: Loop, path: Sequence[str], lines: Sequence[Line]) -> list[dict
 
 def _whole(loop: Loop, generation: Generation) -> str:
     """The arm that is the generation as it serves."""
+    if generation.texts is not None:
+        return "whole"
     if generation.adapter is None:
         return "memory"
     return "moulted" if loop.store.internalised(generation.id) else "both"
 
 
 def lineage(workspace: Workspace, generation: Generation) -> dict[str, list[str]]:
-    """Trajectories behind the adapter that a generation serves."""
+    """Trajectories behind the adapter and the evolved prompts that a generation serves."""
+    return {**_behind_adapter(workspace, generation), **_behind_prompts(workspace, generation)}
+
+
+def _behind_prompts(workspace: Workspace, generation: Generation) -> dict[str, list[str]]:
+    if generation.texts is None:
+        return {}
+    path = set(workspace.store.ancestry(generation.id))
+    stages = workspace.store.stages("g").items()
+    found = [v for k, v in stages if k.endswith("/evolve_prompts") and v["candidate"] in path]
+    return {generation.prompts: sorted({id for value in found for id in value["behind"]})}
+
+
+def _behind_adapter(workspace: Workspace, generation: Generation) -> dict[str, list[str]]:
     if generation.adapter is None:
         return {}
     dataset = workspace.store.adapter(generation.adapter).dataset
@@ -175,6 +191,7 @@ def _data(
         "held-out tasks": str(summary["n"]),
         "serving": path_note(loop),
         "measured": _measured(loop, summary["generation"]),
+        **_saved(summary["arms"]),
         "in practice": f"{experience}; each memory: instar memory list --by uplift",
         "written": time.strftime("%Y-%m-%d %H:%M"),
     }
@@ -195,6 +212,20 @@ def _data(
         stages=stage_table(stages),
         leakage=summary["leakage"],
     )
+
+
+def _saved(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What an episode takes as it serves, against the base: tokens, and money where it costs some."""
+    served = next((arms[a] for a in ("whole", "moulted", "both", "memory") if a in arms), None)
+    base = arms.get("base")
+    if not served or not base or not served["tokens"] or not base["tokens"]:
+        return {}
+    told = f"{served['tokens']:,.0f} tokens, without experience {base['tokens']:,.0f}"
+    told += f" ({served['tokens'] / base['tokens'] - 1:+.0%})"
+    if served["cost"] and base["cost"]:
+        change = served["cost"] / base["cost"] - 1
+        told += f"; ${served['cost']:.4f}, without ${base['cost']:.4f} ({change:+.0%})"
+    return {"an episode takes": told}
 
 
 def path_note(loop: Loop) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from instar.errors import UnknownName, UserError
-from instar.types import Generation, Record
+from instar.types import Generation, Prompts, Record
 
 __all__ = ["ARMS", "FOREIGN", "Serving", "arm"]
 
@@ -15,6 +15,8 @@ ARMS = (
     "adapter",
     "both",
     "moulted",
+    "prompt",
+    "whole",
     "placebo_memory",
     "placebo_adapter",
     "false_memory",
@@ -37,6 +39,7 @@ class Serving(Record):
         shed: Whether memories are seen too that an adapter has made needless.
         planted: Whether something false is remembered too, to measure what that costs.
         model: Name of the model; None is the one of the settings.
+        prompts: Evolved prompts; None serves those of the settings.
     """
 
     generation: str
@@ -46,12 +49,18 @@ class Serving(Record):
     shed: bool = False
     planted: bool = False
     model: str | None = None
+    prompts: Prompts | None = None
 
     @classmethod
     def of(cls, generation: Generation) -> Self:
         """A generation as it serves."""
         memory = generation.id if generation.memory else None
-        return cls(generation=generation.id, memory=memory, adapter=generation.adapter)
+        return cls(
+            generation=generation.id,
+            memory=memory,
+            adapter=generation.adapter,
+            prompts=generation.texts,
+        )
 
 
 def arm(
@@ -83,8 +92,10 @@ def arm(
         "memory": bare.model_copy(update=all_of_it),
         "false_memory": bare.model_copy(update={**all_of_it, "planted": True}),
         "adapter": bare.model_copy(update={"adapter": whole.adapter}),
-        "both": whole.model_copy(update=all_of_it),
-        "moulted": whole,
+        "both": whole.model_copy(update={**all_of_it, "prompts": None}),
+        "moulted": whole.model_copy(update={"prompts": None}),
+        "prompt": bare.model_copy(update={"prompts": whole.prompts}),
+        "whole": whole,
         "placebo_adapter": bare.model_copy(update={"adapter": placebo}),
         "best_of_n": bare,
     }[name]

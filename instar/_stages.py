@@ -26,6 +26,7 @@ from instar.threads import give_back, in_thread
 from instar.types import (
     Generation,
     GenerationStatus,
+    Prompts,
     Trajectory,
     content_hash,
 )
@@ -43,7 +44,12 @@ async def start(loop: Loop, key: str, state: State) -> Output:
 
 
 def add_generation(
-    loop: Loop, seq: int, parent: str | None, what: str, adapter: str | None = None
+    loop: Loop,
+    seq: int,
+    parent: str | None,
+    what: str,
+    adapter: str | None = None,
+    texts: Prompts | None = None,
 ) -> Generation:
     """Record a candidate generation; its id follows from what it is made of.
 
@@ -53,16 +59,21 @@ def add_generation(
         parent: The generation that it comes after.
         what: Which candidate of its turn.
         adapter: Name of the adapter that it serves.
+        texts: Its prompts where they are new; else it has those of its parent.
     """
     config = loop.config
-    contents = [config.model.name, config.agent.prompts, adapter, loop.workspace.home.namespace]
+    if texts is None and parent is not None:
+        texts = loop.store.generation(parent).texts
+    prompts = texts.name if texts else config.agent.prompts
+    contents = [config.model.name, prompts, adapter, loop.workspace.home.namespace]
     made = Generation(
         id=f"g{seq}-{content_hash([seq, parent, what, *contents], 6)}",
         seq=seq,
         parent=parent,
         status=GenerationStatus.CANDIDATE,
         model=config.model.name,
-        prompts=config.agent.prompts,
+        prompts=prompts,
+        texts=texts,
         adapter=adapter,
     )
     loop.store.add_generation(made)

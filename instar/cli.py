@@ -26,6 +26,7 @@ from instar import (
     _cli_memory,
     _cli_other,
     _cli_pocket,
+    _cli_prompts,
     _cli_purge,
     _cli_serve,
     _cli_stages,
@@ -48,6 +49,7 @@ _cli_memory.register(app)
 _cli_adapters.register(app)
 _cli_other.register(app)
 _cli_pocket.register(app)
+_cli_prompts.register(app)
 _cli_purge.register(app)
 _cli_backup.register(app)
 _cli_clock.register(app)

@@ -29,6 +29,7 @@ from instar.errors import EpisodeFault, WorkspaceError
 from instar.store import Store
 from instar.types import (
     Generation,
+    Prompts,
     Sampling,
     Score,
     Status,
@@ -201,7 +202,6 @@ class Workspace:
         """
         from agent.budget import Budget
         from agent.graph import Agent
-        from agent.prompts import load_prompts
 
         recall = None
         if serving.memory is not None:
@@ -212,10 +212,16 @@ class Workspace:
         budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, loop=limits.loop)
         return Agent(
             self.model(serving.model).client(folder),
-            load_prompts(limits.prompts),
+            self.prompts(serving.prompts),
             recall=recall,
             **{"budget": budget, "sampling": sampling, **parts},
         )
+
+    def prompts(self, evolved: Prompts | None = None) -> Prompts:
+        """Evolved prompts, or where there are none those of the settings."""
+        from agent.prompts import load_prompts
+
+        return evolved or load_prompts(self.config.agent.prompts)
 
     def sampling(self, sampled: bool) -> Sampling:
         """How to decode: with a temperature in practise, greedily where it is measured."""
@@ -268,7 +274,6 @@ class Workspace:
     ) -> Trajectory:
         """The record of an episode that could not begin: its score is unknown."""
         from agent.graph import trajectory_id
-        from agent.prompts import load_prompts
 
         return Trajectory(
             id=trajectory_id(task, seed, serving.generation, purpose, arm),
@@ -280,7 +285,7 @@ class Workspace:
             arm=arm,
             model=self.model(serving.model).name,
             provider="",
-            prompts=load_prompts(self.config.agent.prompts),
+            prompts=self.prompts(serving.prompts),
             stop=StopReason.FAULT,
             score=Score(status=Status.UNKNOWN, evidence=why),
             started=time.time(),

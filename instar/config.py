@@ -62,9 +62,14 @@ class Model(Section):
 
 
 class Agent(Section):
-    """The inner loop: which prompts, and when an episode ends."""
+    """The inner loop: which prompts, how they evolve (``off``: they do not), when an episode ends.
+
+    Without a prompt model the one that writes memories is asked for new texts.
+    """
 
     prompts: str = "compact"
+    prompt: str = "off"
+    prompt_model: str | None = None
     max_steps: PositiveInt = 14
     max_tokens: PositiveInt = 60_000
     loop: PositiveInt = 3

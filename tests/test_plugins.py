@@ -10,6 +10,7 @@ from instar import plugins
 from instar.errors import ConfigError, MissingExtra, UnknownName
 
 KINDS = {
+    "agent.prompt",
     "agent.scale",
     "agent.verify",
     "benchmarks.worlds",

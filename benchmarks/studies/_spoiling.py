@@ -23,7 +23,7 @@ EPISODES = 400
 
 _TURNS = 2
 _SESSIONS = 40
-_GATES = ("gate_memory", "gate_adapter", "gate_moult")
+_GATES = ("gate_memory", "gate_prompts", "gate_adapter", "gate_moult")
 _DONE, _RECORDED = "sabotage/done", "sabotage/sessions"
 
 

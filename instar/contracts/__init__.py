@@ -36,8 +36,10 @@ from instar.contracts.learning import (
     Walk,
     Walked,
 )
+from instar.contracts.prompting import Attempt, PromptContext, PromptEvolver, PromptsFound
 
 __all__ = [
+    "Attempt",
     "ChatModel",
     "Choose",
     "Curator",
@@ -51,6 +53,9 @@ __all__ = [
     "ModelDistiller",
     "ModelProposer",
     "Probe",
+    "PromptContext",
+    "PromptEvolver",
+    "PromptsFound",
     "Proposer",
     "ProposalContext",
     "Recall",

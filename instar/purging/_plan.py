@@ -58,7 +58,7 @@ class Found(Record):
         runs: Number of episodes that go or change, by run.
         sessions: Those whose checkpoints go.
         adapters: Those trained on what goes.
-        generations: Those that serve such an adapter.
+        generations: Those that serve such an adapter, or prompts that were written from what goes.
         traces: Whether nothing but what is left of deleted records may hold the text.
         unfinished: Whether an earlier purge was interrupted and will be finished.
     """
@@ -155,7 +155,7 @@ class _Search:
             datasets=tuple(datasets),
             sessions=tuple(sorted({id for ids in threads.values() for id in ids})),
             adapters=adapters,
-            generations=self._serving(adapters),
+            generations=self._serving(adapters, target),
             notes=sum(1 for _ in kept.notes(self._connection, target, gone)),
             unfinished=self._begun is not None,
         )
@@ -246,16 +246,24 @@ class _Search:
         # The weights of a pruned one are gone; what went on from it may be here.
         return tuple(sorted(found - {a.name for a in made if a.pruned is not None}))
 
-    def _serving(self, adapters: tuple[str, ...]) -> tuple[str, ...]:
+    def _serving(self, adapters: tuple[str, ...], target: Target) -> tuple[str, ...]:
         bodies = self._connection.scalars(select(_tables.generations.c.body))
-        found = [g for g in (parse(Generation, b) for b in bodies) if g.adapter in adapters]
+        made = [parse(Generation, body) for body in bodies]
+        written = self._written_from(made, target)
+        found = [g for g in made if g.adapter in adapters]
         for one in found:
             if self._wish.adapters and one.status is GenerationStatus.ACTIVE:
                 raise UserError(
                     f"{one.id} serves, with adapter {one.adapter} that was trained on this: let "
                     "another serve first (instar generations rollback), or leave out --adapters"
                 )
-        return tuple(g.id for g in found)
+        return tuple(g.id for g in made if g in found or g.prompts in written)
+
+    def _written_from(self, made: list[Generation], target: Target) -> set[str]:
+        """Names of evolved prompts that were written from episodes that go."""
+        stages = (v for k, v in self._stages.items() if k.endswith("/evolve_prompts"))
+        from_there = {v["candidate"] for v in stages if target.episodes & set(v.get("behind", ()))}
+        return {g.prompts for g in made if g.id in from_there}
 
     def _stale(self, datasets: list[str], gone: tuple[str, ...]) -> list[str]:
         """Stages of a turn that is not finished, and placebos, whose dataset or adapter goes."""

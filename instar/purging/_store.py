@@ -22,7 +22,7 @@ from instar._tables import (
     trajectories,
 )
 from instar.purging._target import MARK, Target, Words
-from instar.types import Adapter, Generation, MemoryItem, OpKind, Task, Trajectory
+from instar.types import Adapter, Generation, MemoryItem, OpKind, Prompts, Task, Trajectory
 
 __all__ = [
     "Lived",
@@ -234,7 +234,9 @@ def notes(connection: Connection, target: Target, gone: Collection[str]) -> Iter
     for row in connection.execute(select(generations)):
         made = parse(Generation, row.body)
         served = None if made.adapter in gone else made.adapter
+        texts = target.rest(made.texts.model_dump()) if made.texts else None
         rest = {"adapter": served, "verdict": target.rest(made.verdict)}
+        rest |= {"texts": Prompts(**texts)} if texts else {}
         if (serving := made.model_copy(update=rest)) != made:
             yield generations.c.id, row.id, {"body": serving.model_dump_json()}
     for row in connection.execute(select(settings)):

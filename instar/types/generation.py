@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import Field, JsonValue
 
 from instar.types.record import Record
+from instar.types.turn import Prompts
 
 __all__ = ["Adapter", "Generation", "GenerationStatus"]
 
@@ -26,6 +27,8 @@ class Generation(Record):
     Attributes:
         id: Hash of the contents, parent and sequence.
         seq: Counts from 0, the generation that has learnt nothing.
+        prompts: Name of the prompts.
+        texts: The prompts themselves where they were evolved; None serves those of the settings.
         verdict: The gate's words and numbers; None before the gate.
     """
 
@@ -35,6 +38,7 @@ class Generation(Record):
     status: GenerationStatus
     model: str
     prompts: str
+    texts: Prompts | None = None
     adapter: str | None = None
     memory: bool = True
     tools: str = ""

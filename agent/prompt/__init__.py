@@ -1,0 +1,1 @@
+"""Better prompts out of what failed."""
