@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instar.types import MemoryItem
+from memory._asked_words import AskedWords
 from memory._postings import Entry, Name, Postings, damaged
 from memory._words import asked, words_of
 from memory.index import IndexBroken
@@ -82,6 +83,7 @@ class LexicalIndex:
     def _forget(self) -> None:
         self._newest = self._count = self._total = 0
         self._place_of = np.zeros(0, dtype=np.int64)
+        self._asked = AskedWords(self._postings)
 
     # Writing
 
@@ -164,7 +166,7 @@ class LexicalIndex:
             return []
         with self._lock, _breaking(), self._postings.transaction():
             self._catch_up()
-            there = self._postings.frequencies(words)
+            there = self._asked.frequencies(words)
             weights, whole = self._weighed(words, there)
             rows = self._candidates(weights, there, self._allowed(namespaces, tools))
             found = self._kept(rows, keep, max(_RESCORED, 2 * n))
@@ -184,6 +186,7 @@ class LexicalIndex:
         grown[: len(self._place_of)] = self._place_of
         grown[added[:, 0]] = added[:, 1]
         self._place_of, self._newest = grown, newest
+        self._asked = AskedWords(self._postings)
         self._count += len(added)
         self._total += int(added[:, 2].sum())
 
@@ -229,7 +232,7 @@ class LexicalIndex:
             # Common words say little and cost most; two are read where there are none but such.
             if read > _POSTINGS and at >= _AT_LEAST:
                 break
-            covered[self._postings.rows(word)] += weight
+            covered[self._asked.rows(word)] += weight
         if allowed is not None:
             covered *= allowed[self._place_of]
         rows = np.flatnonzero(covered)

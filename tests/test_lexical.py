@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from instar.types import MemoryItem, MemoryKind
+from memory._asked_words import AskedWords
+from memory._postings import Postings
 from memory._words import asked, words_of
 from memory.index import IndexBroken
 from memory.lexical import LexicalIndex
@@ -152,6 +154,33 @@ def test_a_question_is_words_and_no_language(index: LexicalIndex, text: str) -> 
     index.add(SHED)
     assert "lamp" in ids(index, text)
     assert len(ids(index, "lamp door roof lawn")) == 4
+
+
+def test_what_was_read_is_kept_until_something_is_added(
+    index: LexicalIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.add(SHED)
+    read: list[str] = []
+    rows = Postings.rows
+    monkeypatch.setattr(Postings, "rows", lambda self, word: read.append(word) or rows(self, word))
+    assert ids(index, "the wet lawn", 1) == ids(index, "the wet lawn", 1) == ["lawn"]
+    assert len(read) == len(set(read)) > 0
+    other = LexicalIndex.open(tmp_path / "index")
+    assert other is not None
+    other.add([item("pond", "wet lawn", "wet lawn of the pond")])
+    other.close()
+    assert set(ids(index, "the wet lawn")) >= {"pond", "lawn"}
+    index.sync(lambda: SHED[:1])
+    assert ids(index, "the wet lawn") == []
+
+
+def test_no_more_is_kept_than_there_is_room_for(index: LexicalIndex, tmp_path: Path) -> None:
+    index.add([item(f"i{n}", "common rare" if n < 3 else "common") for n in range(50)])
+    words = AskedWords(Postings(tmp_path / "index" / "lexical.db"), most=52)
+    for _ in range(2):
+        assert [len(words.rows(word)) for word in ("common", "rare")] == [50, 3]
+    assert words._held == 3
+    assert words.frequencies(["common", "rare", "none"]) == {"common": 50, "rare": 3}
 
 
 def test_a_long_question_is_quick(index: LexicalIndex) -> None:
