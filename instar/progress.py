@@ -7,6 +7,7 @@ In a terminal a bar for each stage, which becomes one line when the stage is fin
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,23 @@ class Tally:
         else:
             self._tell(f"{done} of {total} {note}".rstrip())
 
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Have a log told that something still goes on, also where nothing gets finished."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(_SILENCE / 3):
+                self._tell(f"{self.done} of {self.total}" if self.total else "at work")
+
+        heart = threading.Thread(target=beat, name="progress", daemon=True)
+        if self._console is not None:
+            heart.start()
+        try:
+            yield
+        finally:
+            over.set()
+
     def _tell(self, text: str) -> None:
         """One line in a log, if none was written for a while."""
         if self._console is not None and time.monotonic() - self._told > _SILENCE:
@@ -93,7 +111,8 @@ class Progress:
         started = time.monotonic()
         if self.quiet or not self.console.is_terminal:
             tally = Tally(None, title, total, None if self.quiet else self.console)
-            yield tally
+            with tally.beating():
+                yield tally
         else:
             with self._bars() as bars:
                 tally = Tally(bars, title, total)

@@ -361,6 +361,32 @@ def test_the_loss_of_padded_batches_is_that_of_the_rows_alone(bases, tmp_path, k
     assert first == pytest.approx(total.item() / encoded.learnt, rel=1e-3)
 
 
+@pytest.mark.parametrize("micro", [None, 2])
+def test_rows_end_to_end_teach_what_filled_up_rows_teach(bases, tmp_path, micro):
+    import torch
+
+    settings = {**QUICK, "batch": 6, "micro": micro, "max_steps": 4}
+    padded, packed = (
+        SupervisedFineTuning(Config(**settings, packing=packing)).train(
+            ROWS, bases["llama"], None, tmp_path, seed=0
+        )
+        for packing in (False, True)
+    )
+    assert packed.recipe["packing"] and packed.name != padded.name
+    losses = [[loss for _, loss in one.metrics["losses"]] for one in (packed, padded)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    moved = [weights(Path(one.path)) for one in (packed, padded)]
+    for name, value in moved[0].items():
+        torch.testing.assert_close(value, moved[1][name], rtol=0.02, atol=2e-3)
+
+
+def test_rows_are_not_laid_end_to_end_where_they_would_touch(bases, tmp_path):
+    packing = SupervisedFineTuning(Config(**QUICK, packing=True))
+    with pytest.raises(UserError, match=r"layers of kind conv: leave out methods.sft.packing"):
+        packing.train(ROWS, bases["lfm2"], None, tmp_path, seed=0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_rows_that_cannot_be_learnt_are_counted_and_left_out():
     from finetune.train._encode import encode
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from finetune.train._encode import Encoded
 
 __all__ = ["IGNORED", "answer_losses", "answer_trainer", "each_answer", "left_padded", "planned"]
+
+Losses: TypeAlias = "Callable[[Any, dict[str, torch.Tensor]], torch.Tensor]"
 
 IGNORED = -100
 """Label of a token that is not learnt."""
@@ -83,6 +85,10 @@ def each_answer(
     return found
 
 
+def _weighted(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return answer_losses(model, batch) * batch["weights"][:, None]
+
+
 def planned(kind: type[Any], rate: Callable[[int], float]) -> type[Any]:
     """A trainer of TRL whose learning rate keeps to a plan and whose checkpoints hold the adapter.
 
@@ -111,8 +117,12 @@ def planned(kind: type[Any], rate: Callable[[int], float]) -> type[Any]:
     return Planned
 
 
-def answer_trainer() -> type[SFTTrainer]:
-    """TRL's supervised trainer, with logits of the answers alone."""
+def answer_trainer(losses: Losses | None = None) -> type[SFTTrainer]:
+    """TRL's supervised trainer, with logits of the answers alone.
+
+    Args:
+        losses: Weighted loss of each token of a batch; by default of rows that are padded on the left.
+    """
     from trl import SFTTrainer
 
     class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
@@ -123,8 +133,7 @@ def answer_trainer() -> type[SFTTrainer]:
             return_outputs: bool = False,
             num_items_in_batch: torch.Tensor | int | None = None,
         ) -> torch.Tensor:
-            weights = inputs.pop("weights")
-            total = (answer_losses(model, inputs).sum(dim=1) * weights).sum()
+            total = (losses or _weighted)(model, inputs).sum()
             return total / (num_items_in_batch or (inputs["labels"] != IGNORED).sum())
 
     return AnswerTrainer

@@ -16,6 +16,7 @@ from finetune.train._encode import Encoded, encode, require_rows
 from finetune.train._job import Job, Parts, Plan
 from finetune.train._loss import answer_trainer, left_padded, planned
 from finetune.train._mix import Mix, surprises
+from finetune.train._packing import end_to_end, packed_losses, require_attention_alone
 from finetune.train._replay import replayed
 from finetune.train._run import AdapterTraining
 from finetune.train._settings import Settings
@@ -35,10 +36,13 @@ class SupervisedFineTuning(AdapterTraining):
                 from one, would have answered by itself; the others are repeated until it is
                 reached. None takes every row as often as the next.
             replay: Whether rows that the base brings along are among the known ones.
+            packing: Lay the rows of a step end to end instead of filling them up; not for a base with
+                short convolutions, such as pocket.
         """
 
         known: float | None = Field(default=0.5, gt=0, lt=1)
         replay: bool = True
+        packing: bool = False
 
     id = "sft"
     unit = "nats a token"
@@ -51,6 +55,8 @@ class SupervisedFineTuning(AdapterTraining):
             UserError: No row fits, or there is nothing in them to learn.
         """
         limit = self.config.max_length
+        if self.config.packing:
+            require_attention_alone(job.model, self.id)
         encoded = encode(job.dataset.rows, job.tokenizer, job.stops, limit)
         require_rows(encoded, limit, self.id)
         kept = replayed(job.base, job.tokenizer, limit) if self.config.replay else Encoded()
@@ -71,12 +77,14 @@ class SupervisedFineTuning(AdapterTraining):
 
         options: dict[str, Any] = {
             "dataset_kwargs": {"skip_prepare_dataset": True},
-            "packing": False,
+            "packing": False,  # TRL's own would fill a row with parts of others, in another order
             "remove_unused_columns": False,
             "max_length": None,
         }
-        trainer = planned(answer_trainer(), watch.rate)
-        return Parts(trainer, SFTConfig, options, {"data_collator": left_padded(job.pad)})
+        packing = self.config.packing
+        trainer = planned(answer_trainer(packed_losses if packing else None), watch.rate)
+        collator = end_to_end() if packing else left_padded(job.pad)
+        return Parts(trainer, SFTConfig, options, {"data_collator": collator})
 
     def _mix(self, job: Job, encoded: Encoded, replay: int) -> Mix:
         """Which rows are new to the model, the replayed ones last."""
