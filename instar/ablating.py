@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import Field, JsonValue, ValidationError
 
 from benchmarks.runner import write_json
+from instar._cells import KeptCell
 from instar._measure import Measure
 from instar._measuring import measured
 from instar._methods import build, require
@@ -138,17 +139,44 @@ async def ablate(grid: Grid, folder: Path, progress: Progress) -> dict[str, Any]
     seen: dict[tuple[str, int], dict[str, Cell]] = {}
     for number, ((name, seed), (config, others)) in enumerate(cells.items(), 1):
         progress.say(f"Cell {number} of {len(cells)}: {name}, seed {seed}")
-        found[name, seed] = await _cell(config, grid.generations, progress)
+        kept = KeptCell(config.workspace, _asked(grid, name, seed))
+        if kept.report is None:
+            kept.keep_report(await _cell(config, grid.generations, progress))
+        assert kept.report is not None
+        found[name, seed] = kept.report
         seen[name, seed] = {}
         for what, other in others.items():
             progress.say(f"Measuring {what}")
-            wanted = grid.measure[what]
-            seen[name, seed][what] = await measured(other, wanted, grid.generations, progress)
+            seen[name, seed][what] = await _measured(grid, kept, what, other, progress)
     table = _table(grid, found)
     if grid.measure:
         table["measures"] = _measures(grid, seen)
     write_json(folder / "ablation.json", table)
     return table
+
+
+def _asked(grid: Grid, name: str, seed: int) -> dict[str, Any]:
+    """What a cell is, wherever it is computed."""
+    settings = grid.named()[name]
+    return {
+        "preset": grid.preset,
+        "settings": settings,
+        "seed": seed,
+        "generations": grid.generations,
+    }
+
+
+async def _measured(
+    grid: Grid, kept: KeptCell, what: str, config: Config, progress: Progress
+) -> Cell:
+    """A measurement of a cell, made or read."""
+    wanted = grid.measure[what]
+    asked = wanted.model_dump(mode="json")
+    found = kept.measured(what, asked)
+    if found is None:
+        found = await measured(config, wanted, grid.generations, progress)
+        kept.keep_measured(what, asked, found)
+    return found
 
 
 def configs(grid: Grid, folder: Path) -> dict[tuple[str, int], tuple[Config, dict[str, Config]]]:

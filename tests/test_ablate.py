@@ -1,13 +1,14 @@
 """Grids that measure: the arms of whole evolutions over seeds, resumed and read, and the grids that ship."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from benchmarks.houses.world import HouseWorld
-from instar import _measuring
+from instar import _measuring, ablating
 from instar._measure import Measure
 from instar._methods import build
 from instar._over_runs import Cell, Outcome, figures
@@ -121,11 +122,38 @@ async def test_what_is_measured_is_read_and_what_broke_off_goes_on(ran, monkeypa
 
     monkeypatch.setattr(_measuring, "measure", counted)
     grid = read_grid(file)
+    (folder / "one" / "3" / "cell.json").unlink()
     again = await ablate(grid, folder, QUIET)
     assert asked == [name] and again == {k: v for k, v in found.items() if k != "folder"}
     more = grid.model_copy(update={"measure": {"few": Measure(arms=("memory",), n=3)}})
     assert (await ablate(more, folder, QUIET))["measures"]["few"]["one"]["n"] == 3
     assert asked == [name, None, None]
+
+
+async def test_cells_from_elsewhere_are_put_together_without_their_workspaces(
+    ran, tmp_path, monkeypatch
+):
+    file, found = ran
+    for seed in ("3", "4"):
+        (tmp_path / "one" / seed).mkdir(parents=True)
+        shutil.copy(file.with_suffix("") / "one" / seed / "cell.json", tmp_path / "one" / seed)
+
+    async def never(*arguments):
+        raise AssertionError("run again")
+
+    monkeypatch.setattr(ablating, "evolve", never)
+    monkeypatch.setattr(_measuring, "measure", never)
+    grid = read_grid(file)
+    told = await ablate(grid, tmp_path, QUIET)
+    assert told == {k: v for k, v in found.items() if k != "folder"}
+    kept = json.loads((tmp_path / "one" / "3" / "cell.json").read_text())
+    assert kept["asked"]["seed"] == 3 and kept["made_by"]["instar"]
+    (tmp_path / "one" / "4" / "cell.json").write_text("{}")
+    with pytest.raises(AssertionError, match="run again"):
+        await ablate(grid, tmp_path, QUIET)
+    (tmp_path / "one" / "4" / "cell.json").write_text(json.dumps(kept))  # of another seed
+    with pytest.raises(AssertionError, match="run again"):
+        await ablate(grid, tmp_path, QUIET)
 
 
 def test_the_tables_say_what_is_compared(ran):
