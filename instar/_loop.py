@@ -11,12 +11,22 @@ from typing import Any, NamedTuple, TypedDict
 from benchmarks.runner import bounded
 from instar.compose import Workspace
 from instar.config import Config
-from instar.contracts import Solve, World
+from instar.contracts import ChatModel, Solve, World
 from instar.errors import ModelFault, UserError
 from instar.limits import Limits
 from instar.progress import Progress, Tally
 from instar.store import Store
-from instar.types import Split, StopReason, Task, Trajectory, content_hash
+from instar.types import (
+    Message,
+    Reply,
+    Sampling,
+    Split,
+    StopReason,
+    Task,
+    ToolSpec,
+    Trajectory,
+    content_hash,
+)
 
 __all__ = ["Job", "Loop", "Output", "State", "draw", "some"]
 
@@ -118,6 +128,15 @@ class Loop:
         """All settings."""
         return self.workspace.config
 
+    def adviser(self, name: str | None = None) -> ChatModel:
+        """The model that is asked for memories, tasks or prompts; what it uses counts as episodes do.
+
+        Args:
+            name: Of the model; None is the one that writes memories, by default the one that acts.
+        """
+        model = self.workspace.model(name or self.config.memory.model).client()
+        return model if self.limits is None else _Metered(model, self.limits)
+
     async def collect(
         self,
         key: str,
@@ -170,3 +189,19 @@ class Loop:
         for fault in faults:
             self.store.save_trajectory(fault, stage=key)
         return [done[job.key] for job in jobs]
+
+
+class _Metered:
+    """A model whose use counts against the limits of a run; they end it between two pieces of work."""
+
+    def __init__(self, model: ChatModel, limits: Limits) -> None:
+        self._model, self._limits = model, limits
+        self.name, self.provider = model.name, model.provider
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> Reply:
+        """Answer once; see `instar.contracts.ChatModel`."""
+        reply = await self._model.complete(messages, tools, sampling)
+        self._limits.spend(reply.usage)
+        return reply

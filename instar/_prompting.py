@@ -16,7 +16,7 @@ from instar._loop import Job, Loop, Output, State, draw
 from instar._methods import build
 from instar._stages import add_generation
 from instar.compose import Serving
-from instar.contracts import ChatModel, PromptContext, PromptEvolver
+from instar.contracts import PromptContext, PromptEvolver
 from instar.progress import Tally
 from instar.types import (
     Message,
@@ -115,8 +115,7 @@ class _Kept:
     """The model that rewrites; an answer that came is kept, and never asked for twice."""
 
     def __init__(self, loop: Loop, key: str) -> None:
-        agent, memory = loop.config.agent, loop.config.memory
-        self._model: ChatModel = loop.workspace.model(agent.prompt_model or memory.model).client()
+        self._model = loop.adviser(loop.config.agent.prompt_model)
         self._loop, self._key = loop, key
         self.name, self.provider = self._model.name, self._model.provider
 
@@ -130,7 +129,5 @@ class _Kept:
         if kept is not None:
             return Reply.model_validate(kept["reply"])
         reply = await self._model.complete(messages, tools, sampling)
-        if self._loop.limits is not None:
-            self._loop.limits.spend(reply.usage)
         self._loop.store.finish_stage(key, {"reply": reply.model_dump(mode="json")})
         return reply

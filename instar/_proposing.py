@@ -137,8 +137,7 @@ class _Asking(NamedTuple):
             there = replace(context, recent=recent)
             return await proposer.explore(self.ground.walk, there, n, self.rng)
         if isinstance(proposer, ModelProposer):
-            asked = self.loop.workspace.model(self.loop.config.memory.model)
-            return await proposer.propose_with(asked.client(), context, n, self.rng)
+            return await proposer.propose_with(self.loop.adviser(), context, n, self.rng)
         assert isinstance(proposer, Proposer)
         return proposer.propose(context, n, self.rng)
 

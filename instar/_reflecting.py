@@ -47,7 +47,7 @@ async def distil(
         _go_on(loop, distiller, before, f"/{name}")
         bank = loop.store.items(candidate)
         if isinstance(distiller, ModelDistiller):
-            ops = await distiller.distill_with(asked.client(), lived, bank)
+            ops = await distiller.distill_with(loop.adviser(), lived, bank)
         else:
             ops = distiller.distill(lived, bank)
         plan = _keep(loop, key, _on_trial(loop, ops), distiller)

@@ -19,14 +19,16 @@ from instar._stages import add_generation
 from instar.benching import Request, measure
 from instar.cli import _run
 from instar.compose import Workspace
+from instar.config import Limits as Settings
 from instar.config import load_config
 from instar.contracts import PromptContext
 from instar.errors import ModelFault, Stopped, UnknownName
 from instar.evolve import evolve
+from instar.limits import Limits
 from instar.progress import Progress
 from instar.purging import Wish, find, purge
 from instar.store import Store
-from instar.types import GenerationStatus, Reply, Score, Status, Usage
+from instar.types import GenerationStatus, Reply, Sampling, Score, Status, Usage
 
 SMALL = [
     "train.trainer=off",
@@ -172,6 +174,16 @@ def test_a_limit_ends_the_search(tmp_path):
     context = PromptContext(PROMPTS, tasks[:4], tasks[4:], stopped, Gone(), 0)
     with pytest.raises(Stopped, match="a limit"):
         asyncio.run(Reflective().evolve(context))
+
+
+async def test_what_the_model_uses_counts_against_the_limits(workspace):
+    limits = Limits(Settings(tokens=10), workspace.path)
+    asked = Loop(workspace, Progress(quiet=True), limits).adviser("prompt_writer.Writer")
+    message = {"role": "user", "content": "```\nwork\n```" + "x" * 400}
+    await asked.complete([message, message], (), Sampling())
+    assert limits.tokens > 100 and asked.name == "writer"
+    with pytest.raises(Stopped, match="tokens were used"):
+        limits.check()
 
 
 # Answers of the model
