@@ -7,9 +7,10 @@ own class is given by dotted path, ``package.module.Class``. Listing reads files
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,17 +35,21 @@ _EXTRAS = {
 )
 
 
-def _folders() -> Iterator[tuple[str, Path]]:
+@functools.cache
+def _folders() -> dict[str, Path]:
+    found = {}
     for package in _PACKAGES:
         spec = importlib.util.find_spec(package)
         for place in (spec and spec.submodule_search_locations) or ():
             for base in sorted(Path(place).glob("*/**/base.py")):
-                yield ".".join((package, *base.parent.relative_to(place).parts)), base.parent
+                kind = ".".join((package, *base.parent.relative_to(place).parts))
+                found[kind] = base.parent
+    return found
 
 
 def kinds() -> list[str]:
     """Every kind of method, such as ``curriculum.select``."""
-    return [kind for kind, _ in _folders()]
+    return list(_folders())
 
 
 def methods(kind: str) -> dict[str, str]:
@@ -53,12 +58,15 @@ def methods(kind: str) -> dict[str, str]:
     Raises:
         UnknownName: There is no such kind.
     """
-    folders = dict(_folders())
-    folder = folders.get(kind.replace("/", "."))
+    return {name: _first_line(file) for name, file in _files(kind).items()}
+
+
+def _files(kind: str) -> dict[str, Path]:
+    folder = _folders().get(kind.replace("/", "."))
     if folder is None:
-        raise UnknownName("kind", kind, folders)
-    files = [f for f in sorted(folder.glob("*.py")) if f.stem != "base" and f.stem[0] != "_"]
-    return {file.stem: _first_line(file) for file in files}
+        raise UnknownName("kind", kind, _folders())
+    files = sorted(folder.glob("*.py"))
+    return {f.stem: f for f in files if f.stem != "base" and f.stem[0] != "_"}
 
 
 def _first_line(file: Path) -> str:
@@ -74,7 +82,7 @@ def load(kind: str, name: str) -> type[Any]:
         MissingExtra: The method needs a library that is not installed.
         ConfigError: The module does not name exactly one class.
     """
-    known = methods(kind)
+    known = _files(kind)
     if name in known:
         return _only_class(_import(f"{kind.replace('/', '.')}.{name}", kind, name, known))
     module, _, attribute = name.replace(":", ".").rpartition(".")
@@ -86,7 +94,7 @@ def load(kind: str, name: str) -> type[Any]:
     return found
 
 
-def _import(module: str, kind: str, name: str, known: dict[str, str]) -> ModuleType:
+def _import(module: str, kind: str, name: str, known: Collection[str]) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
