@@ -14,6 +14,7 @@ ASCII fall back to bytes. Decoding restores the text, runs of blanks excepted.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from pathlib import Path
@@ -221,8 +222,27 @@ def _with_whole_words(state: dict[str, Any]) -> dict[str, Any]:
 
 def build_tokenizer(seed: int = 1) -> PreTrainedTokenizerFast:
     """Train pocket's tokenizer on generated text; the same seed gives the same tokens."""
-    from tokenizers import Tokenizer, trainers
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
+
+    return _reading(
+        PreTrainedTokenizerFast(
+            tokenizer_object=Tokenizer.from_str(_trained(seed)),
+            pad_token=PAD,
+            eos_token=END,
+            additional_special_tokens=[t for t in SPECIAL if t not in (PAD, END)],
+            chat_template=CHAT_TEMPLATE,
+            model_max_length=2048,
+            padding_side="left",
+            clean_up_tokenization_spaces=False,
+        )
+    )
+
+
+@functools.cache
+def _trained(seed: int) -> str:
+    """The tokenizer as JSON; variants of pocket that one process compares share it."""
+    from tokenizers import trainers
 
     raw = _untrained()
     alphabet = [_MARK, "\n", *(chr(i) for i in range(32, 127))]
@@ -234,21 +254,9 @@ def build_tokenizer(seed: int = 1) -> PreTrainedTokenizerFast:
     )
     raw.train_from_iterator(_corpus(random.Random(seed)), trainer)
     state = _with_whole_words(json.loads(raw.to_str()))
-    raw = Tokenizer.from_str(json.dumps(state))
-    if raw.get_vocab_size() > VOCABULARY:
-        raise ValueError(f"{raw.get_vocab_size()} tokens do not fit into {VOCABULARY}")
-    return _reading(
-        PreTrainedTokenizerFast(
-            tokenizer_object=raw,
-            pad_token=PAD,
-            eos_token=END,
-            additional_special_tokens=[t for t in SPECIAL if t not in (PAD, END)],
-            chat_template=CHAT_TEMPLATE,
-            model_max_length=2048,
-            padding_side="left",
-            clean_up_tokenization_spaces=False,
-        )
-    )
+    if len(state["model"]["vocab"]) > VOCABULARY:
+        raise ValueError(f"{len(state['model']['vocab'])} tokens do not fit into {VOCABULARY}")
+    return json.dumps(state)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
