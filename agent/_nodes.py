@@ -13,8 +13,10 @@ from langgraph.runtime import Runtime
 
 from agent._remembering import recall_again
 from agent._state import FINISH, Run, State, steps_of, utf8
+from agent._traced import executing
 from agent.approval import Refusal
 from agent.loops import looping
+from instar import tracing
 from instar.errors import EpisodeFault, ModelFault
 from instar.render import messages, split_citation
 from instar.types import (
@@ -52,7 +54,7 @@ async def act(state: State, runtime: Runtime[Run]) -> State:
     prompt = messages(run.prompts, memories, run.task, done, state["observation"], run.tools)
     began = run.clock()
     try:
-        reply = await run.model.complete(prompt, run.tools, _sampling(run, len(done)))
+        reply = await tracing.chat(run.model, prompt, run.tools, _sampling(run, len(done)))
     except ModelFault as fault:
         return {"stop": StopReason.FAULT.value, "error": str(fault)}
     step = _step(_plain(reply), state["observation"], memories, run.clock() - began)
@@ -115,12 +117,20 @@ async def finish(state: State, runtime: Runtime[Run]) -> State:
 async def _call(run: Run, call: ToolCall, before: str) -> Result:
     if call.name == FINISH.name:
         return await run.episode.finish(_answer(call))
-    try:
-        return await run.episode.toolset.call(call.name, call.arguments)
-    except EpisodeFault:
-        raise
-    except Exception as error:  # noqa: BLE001  A mistake in a tool is text for the model.
-        return _own(f"{call.name} failed: {error!r}", before)
+    with executing(call) as ran:
+        try:
+            result = await run.episode.toolset.call(call.name, call.arguments)
+        except EpisodeFault:
+            raise
+        except Exception as error:  # noqa: BLE001  A mistake in a tool is text for the model.
+            ran.failed(type(error).__name__)
+            return _own(f"{call.name} failed: {error!r}", before)
+        if result.error:
+            ran.failed("tool_error")
+        ran.tell(
+            {"gen_ai.tool.call.arguments": call.arguments, "gen_ai.tool.call.result": result.text}
+        )
+    return result
 
 
 def answered(run: Run, state: State, result: Result, seconds: float = 0.0) -> State:

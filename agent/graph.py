@@ -21,6 +21,7 @@ from langgraph.types import Command
 from agent._nodes import act, answered, approve, finish, tools
 from agent._remembering import recall
 from agent._state import FINISH, Run, State, steps_of
+from agent._traced import came_to, invoking
 from agent.approval import Approve, Paused, allow
 from agent.budget import Budget
 from instar.contracts import ChatModel, Episode, Recall
@@ -215,7 +216,9 @@ class Agent:
             config["configurable"] = {"thread_id": thread_id}
             entry = await self._entry(run, config, start, decisions)
         durability: Literal["sync"] | None = "sync" if self._durable else None
-        state = await self._graph.ainvoke(entry, config, context=run, durability=durability)
+        with invoking(run, thread_id or identity) as invoked:
+            state = await self._graph.ainvoke(entry, config, context=run, durability=durability)
+            came_to(invoked, cast(State, state))
         if "__interrupt__" in state:
             calls = [ToolCall.model_validate(c) for c in state["__interrupt__"][0].value]
             raise Paused(thread_id or "", calls)

@@ -42,10 +42,13 @@ def serve(
             f"{_TOKEN}=$(openssl rand -hex 16) instar serve --host {host}"
         )
     try:
-        import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
+
+        import instar.service.app  # noqa: F401
     except ImportError as error:
-        raise MissingExtra("FastAPI with uvicorn", "pip install 'instar[serve]'") from error
+        raise MissingExtra(
+            f"{error.name}, which the service needs,", "pip install 'instar[serve]'"
+        ) from error
     wait_for(_serve(load(workspace, None, option), host, port, token))
 
 

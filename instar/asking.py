@@ -17,6 +17,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import Field, PositiveInt
 
+from instar import tracing
 from instar.contracts import ChatModel
 from instar.errors import ModelFault
 from instar.types import Message, Record, Sampling
@@ -144,7 +145,7 @@ class Answers:
         sampling = Sampling(
             temperature=settings.temperature, max_tokens=settings.max_tokens, seed=request.seed
         )
-        reply = await model.complete(request.messages, (), sampling)
+        reply = await tracing.chat(model, request.messages, (), sampling)
         self.tokens += reply.usage.tokens
         found = request.read(reply.content)
         self.parsed += 1

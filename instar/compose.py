@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from instar import tracing
 from instar._methods import build
 from instar._models import Models
 from instar._recalling import recaller, withheld
@@ -76,6 +77,8 @@ class Workspace:
                     f"{config.workspace} cannot be made: {error.strerror}. "
                     "Choose another: --workspace DIR"
                 ) from error
+        if config.telemetry.spans:
+            tracing.start(config.telemetry.content)
         return cls(config, Store.open(config.workspace / "instar.db", create))
 
     async def __aenter__(self) -> Self:
@@ -92,6 +95,7 @@ class Workspace:
     async def close(self) -> None:
         """Close worlds, model and store, whatever fails on the way."""
         async with AsyncExitStack() as stack:
+            stack.callback(tracing.flush)
             stack.callback(self.store.close)
             for models in (self.models, *self._others.values()):
                 stack.push_async_callback(models.close)

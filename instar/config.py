@@ -215,6 +215,13 @@ class Prune(Section):
     runs: Annotated[int | None, Field(ge=1)] = None
 
 
+class Telemetry(Section):
+    """Spans of OpenTelemetry; with ``content`` they tell what was said, asked and remembered, too."""
+
+    spans: bool = False
+    content: bool = False
+
+
 class Config(Section):
     """All settings. ``methods`` holds, by id of a method, what goes to that method's own config."""
 
@@ -236,6 +243,7 @@ class Config(Section):
     limits: Limits = Limits()
     once: Once = Once()
     prune: Prune = Prune()
+    telemetry: Telemetry = Telemetry()
     methods: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 

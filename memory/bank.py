@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from instar import tracing
 from instar.failpoints import reach
 from instar.store import Store
 from instar.types import (
@@ -28,6 +29,7 @@ from instar.types import (
     Task,
     ToolSpec,
 )
+from memory import _traced as traced
 from memory._follower import Follower, opened
 from memory._guard import GUARDS, Guard
 from memory._hybrid import Look, Words, fused
@@ -37,7 +39,7 @@ from memory._recall import recollection, within
 from memory._record import check_embedder
 from memory._standing import standing
 from memory._view import Hit, View
-from memory._views import Views
+from memory._views import Seen, Views
 from memory._withhold import Withholding
 from memory.duplicates import clustered
 from memory.embed import Embedder, occasion
@@ -147,7 +149,8 @@ class Bank:
         vectors = {i.id: v for i, v in zip(items, embedded, strict=True)}
         if self.near is not None and any(op.kind is OpKind.ADD for op in ops):
             ops = clustered(ops, vectors, self._views.of(generation).view, self.near)
-        written = self.store.apply(ops, generation, vectors, author)
+        with traced.writing(self.store, ops):
+            written = self.store.apply(ops, generation, vectors, author)
         reach("memory.index")
         self._follower.follow({entry_name(i, v): v for i, v in vectors.items()})
         reach("memory.words")
@@ -158,7 +161,9 @@ class Bank:
         self, change: int, generation: str, author: str = "", force: bool = False
     ) -> list[MemoryItem]:
         """Take back one change in the name of a generation; see `Store.undo`."""
-        written = self.store.undo(change, generation, author, force)
+        with tracing.span("update_memory") as undone:
+            written = self.store.undo(change, generation, author, force)
+            undone.set({"gen_ai.memory.record.count": len(written)})
         # What came back may have left the index.
         self._follower.covers(self._views.of(generation).view)
         self._words.follow(written)
@@ -226,18 +231,30 @@ class Bank:
 
         tried = withholding is not None
         looked = Look(about or task.instruction, places, at_hand, tried, bool(about), shed)
+        first = len(before) + 1
+        with traced.searching(self.store, looked.text, as_of) as search:
+            chosen = await self._chosen(seen, looked, wanted)
+            within_room = within(self.tokens, chosen)
+            found = recollection(within_room, first, withholding, seed, task.id)
+            traced.recalled(search, found.memories)
+        return found
+
+    async def _chosen(
+        self, seen: Seen, look: Look, wanted: Callable[[MemoryItem], bool]
+    ) -> list[Hit]:
+        """The best of what is near, and what always holds."""
         chosen: list[Hit] = []
-        for n in self._sizes(looked):
-            hits, floor, margin = await self._hits(seen.view, looked, n)
+        for n in self._sizes(look):
+            hits, floor, margin = await self._hits(seen.view, look, n)
             fitting = [h for h in hits if wanted(h[0])]
             how = self.k, floor, margin, seen.worth
             chosen = choose(fitting, *how)
             if len(hits) < n or settled(hits[-1][1], fitting, chosen, *how):
                 break
-        always = [seen.view.items[r] for r in seen.view.rows(places, at_hand, True, tried)]
-        chosen += [(i, 1.0) for i in standing(filter(wanted, always), seen.worth)]
-        first = len(before) + 1
-        return recollection(within(self.tokens, chosen), first, withholding, seed, task.id)
+        always = [
+            seen.view.items[r] for r in seen.view.rows(look.places, look.at_hand, True, look.tried)
+        ]
+        return chosen + [(i, 1.0) for i in standing(filter(wanted, always), seen.worth)]
 
     def _sizes(self, look: Look) -> tuple[int, ...]:
         """How many are looked at, and then, if need be; both rankings together are asked once."""
@@ -266,7 +283,10 @@ class Bank:
             as_of: The generation that looks; None: the last version of every item.
         """
         view = self._views.of(as_of).view
-        return view.scan(self._asked(text), view.rows(None, None), k)
+        with traced.searching(self.store, text, as_of) as search:
+            hits = view.scan(self._asked(text), view.rows(None, None), k)
+            traced.found(search, hits)
+        return hits
 
     def keep_worth(self, generation: str, units: Mapping[str, float]) -> None:
         """Keep what units are known to be worth, for the ranking in this generation.

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -66,8 +67,10 @@ async def fill(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def served(folder: Path, token: str | None = None) -> Iterator[str]:
-    """The service over a folder, in a thread; its address."""
+def served(
+    folder: Path, token: str | None = None, around: Callable[[Any], Any] = lambda app: app
+) -> Iterator[str]:
+    """The service over a folder, in a thread, with something around it; its address."""
     config = load_config(None, [f"workspace={json.dumps(str(folder))}"])
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
@@ -75,7 +78,8 @@ def served(folder: Path, token: str | None = None) -> Iterator[str]:
 
     async def run() -> None:
         async with Workspace.open(config) as workspace:
-            settings = uvicorn.Config(make_app(workspace, token), log_level="critical")
+            app = around(make_app(workspace, token))
+            settings = uvicorn.Config(app, log_level="critical")
             ready.append(uvicorn.Server(settings))
             await ready[0].serve([sock])
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from agent.verify.base import transcript, unknown
+from instar import tracing
 from instar.contracts import ChatModel
 from instar.errors import ModelFault
 from instar.types import (
@@ -76,7 +77,7 @@ class Judge:
             return unknown(f"the episode ended with {trajectory.stop}")
         sampling = Sampling(max_tokens=self.config.max_tokens, seed=trajectory.seed)
         try:
-            reply = await self._model.complete(self._messages(task, trajectory), (), sampling)
+            reply = await tracing.chat(self._model, self._messages(task, trajectory), (), sampling)
         except ModelFault as fault:
             return unknown(str(fault))
         return parse_verdict(reply.content)

@@ -9,19 +9,23 @@ from __future__ import annotations
 import hmac
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
-from importlib import metadata
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.security import HTTPBearer
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
+from instar import __version__
 from instar.compose import Workspace
 from instar.errors import UserError
 from instar.service import shapes
 from instar.service._messages import BadMessage
+from instar.service.around import MOST_BYTES, Limited, Watched
+from instar.service.metrics import Metrics
 from instar.service.sessions import AlreadyScored, NoSession, Sessions
 
 __all__ = ["API", "MOST_BYTES", "make_app"]
@@ -29,7 +33,6 @@ __all__ = ["API", "MOST_BYTES", "make_app"]
 API = 1
 """Version of what is spoken; a client names its own in the header ``Instar-API``."""
 
-MOST_BYTES = 2_000_000
 _LOG = logging.getLogger(__name__)
 _REFUSED: dict[int | str, dict[str, Any]] = {
     status: {"model": shapes.Problem, "description": why}
@@ -37,8 +40,9 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
         400: "No JSON, or a client that speaks a newer version",
         401: "No token, or a wrong one",
         404: "No such session",
-        411: "A body of unknown length",
+        408: "The body did not arrive",
         409: "Another outcome is on record",
+        411: "A body of unknown length",
         413: "Too long",
         422: "Something in it does not fit",
     }.items()
@@ -51,49 +55,78 @@ def make_app(workspace: Workspace, token: str | None = None) -> FastAPI:
     Args:
         token: What requests have to bear; None asks for none.
     """
-    app = FastAPI(
+    # Its page of documentation asks no other host for anything.
+    app: FastAPI = FastAPIOffline(
+        redoc_url=None,
         title="Instar",
-        version=metadata.version("instar"),
+        version=__version__,
         description="Experience memory and evidence beside an agent in production.",
         responses=_REFUSED,
+        # Spans are ours (`instar.tracing`); newer versions of FastAPI would add theirs.
+        telemetry=dict.fromkeys(("auto_configure", "tracing", "metrics", "logs"), False),
     )
-    sessions = Sessions(workspace)
+    metrics = Metrics()
     _answer_errors(app)
-    _limit(app)
-
-    guarded = [Depends(_guard(token))]
+    app.add_middleware(Limited)
+    app.add_middleware(Watched, metrics=metrics)
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
         """Whether the service answers."""
         return {"status": "ok"}
 
-    @app.post("/v1/sessions", status_code=201, dependencies=guarded)
+    guarded = [Depends(_guard(token))]
+    if token is not None:
+        # So that the page of documentation can be told the token; `_guard` is what looks at it.
+        guarded.append(Depends(HTTPBearer(auto_error=False, description="The service's token.")))
+    app.include_router(_sessions(Sessions(workspace), metrics), dependencies=guarded)
+    return app
+
+
+def _sessions(sessions: Sessions, metrics: Metrics) -> APIRouter:
+    """What needs the token."""
+    router = APIRouter()
+
+    @router.post("/v1/sessions", status_code=201)
     def begin(asked: shapes.Begin) -> shapes.Begun:
         """Begin a session."""
-        return sessions.begin(asked)
+        begun = sessions.begin(asked)
+        metrics.began(asked.shadow)
+        return begun
 
-    @app.post("/v1/sessions/{session}/recall", dependencies=guarded)
+    @router.post("/v1/sessions/{session}/recall")
     async def recall(session: str, asked: shapes.Asked) -> shapes.Recalled:
         """Memories for the session's task, or for what it is stuck at."""
-        return await sessions.recall(session, asked)
+        with metrics.recalling():
+            found = await sessions.recall(session, asked)
+        metrics.recalled(len(found.memories), found.shadow)
+        return found
 
-    @app.post("/v1/sessions/{session}/steps", dependencies=guarded)
+    @router.post("/v1/sessions/{session}/steps")
     def steps(session: str, asked: shapes.Steps) -> shapes.Recorded:
         """Report what happened."""
-        return sessions.report(session, asked)
+        recorded = sessions.report(session, asked)
+        metrics.reported(asked.prompt_tokens, asked.completion_tokens)
+        return recorded
 
-    @app.post("/v1/sessions/{session}/outcome", dependencies=guarded)
+    @router.post("/v1/sessions/{session}/outcome")
     def outcome(session: str, asked: shapes.Outcome) -> shapes.Recorded:
         """Report how it went, or correct what was reported."""
-        return sessions.outcome(session, asked)
+        recorded = sessions.outcome(session, asked)
+        metrics.outcome(asked.status, asked.source)
+        return recorded
 
-    @app.get("/v1/worth", dependencies=guarded)
+    @router.get("/v1/worth")
     def worth(model: str | None = None) -> shapes.Worth:
         """Whether experience helps, by what practice shows."""
         return sessions.worth(model)
 
-    return app
+    @router.get("/metrics", response_class=PlainTextResponse)
+    def counted() -> str:
+        """What the service counts, for Prometheus."""
+        return metrics.text()
+
+    return router
 
 
 def _guard(token: str | None) -> Callable[..., None]:
@@ -106,7 +139,11 @@ def _guard(token: str | None) -> Callable[..., None]:
         if token is not None and not hmac.compare_digest(
             authorization.encode(), f"Bearer {token}".encode()
         ):
-            raise HTTPException(401, "Send the token of this service: Authorization: Bearer TOKEN")
+            raise HTTPException(
+                401,
+                "Send the token of this service: Authorization: Bearer TOKEN",
+                {"WWW-Authenticate": "Bearer"},
+            )
         if instar_api > API:
             raise HTTPException(
                 400, f"The client speaks version {instar_api}, the service {API}: update Instar."
@@ -118,12 +155,12 @@ def _guard(token: str | None) -> Callable[..., None]:
 def _answer_errors(app: FastAPI) -> None:
     """One sentence for each way in which a request can be wrong."""
 
-    def say(status: int, text: str) -> JSONResponse:
-        return JSONResponse({"error": text}, status)
+    def say(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+        return JSONResponse({"error": text}, status, headers)
 
     @app.exception_handler(HTTPException)
     def refused(_: Request, error: HTTPException) -> Response:
-        return say(error.status_code, str(error.detail))
+        return say(error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(RequestValidationError)
     def unfit(_: Request, error: RequestValidationError) -> Response:
@@ -152,18 +189,3 @@ def _answer_errors(app: FastAPI) -> None:
         name = uuid.uuid4().hex[:8]
         _LOG.error("request failed, %s", name, exc_info=error)
         return say(500, f"Something is wrong with the service; its log says what under {name}.")
-
-
-def _limit(app: FastAPI) -> None:
-    """Refuse bodies that are too long, or do not say how long they are, before they are read."""
-
-    @app.middleware("http")
-    async def limited(
-        request: Request, go_on: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        told = request.headers.get("content-length", "")
-        if request.method == "POST" and not told.isdigit():
-            return JSONResponse({"error": "Say how long the request is: Content-Length."}, 411)
-        if told and int(told) > MOST_BYTES:
-            return JSONResponse({"error": f"A request may have {MOST_BYTES:,} bytes."}, 413)
-        return await go_on(request)
