@@ -91,10 +91,10 @@ class Database:
     def _bring_to_version(self) -> None:
         with self.read() as connection:
             version = _version(connection)
-        if version is None:
+        if version is None or version in migrations.EARLIER:
             with self.write() as connection:
-                # Another process may have made it since.
-                if _version(connection) is None:
+                # Another process may have done it since.
+                if _version(connection) == version:
                     _migrate(connection)
                 version = _version(connection)
         if version != migrations.VERSION:

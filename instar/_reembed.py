@@ -1,4 +1,4 @@
-"""All memories embedded anew, by another embedder than the one on record: all of them or none.
+"""All memories and stored items embedded anew, by another embedder than the one on record, or none.
 
 The vectors are made first, while the store stays as it is; then one transaction puts them in place
 of the old ones together with the record of the embedder. Whatever interrupts it, one embedder has
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from instar import _memory_rows, _tables
+from instar import _memory_rows, _store_items, _tables
 from instar._database import parse
 from instar.failpoints import reach
 from instar.store import Store
@@ -78,13 +78,15 @@ def _swap(
     What others have written since the last look is seen here, under the lock of the store.
     """
     with store.database.write() as connection:
-        texts = _texts(connection)
-        missing = [text for text in dict.fromkeys(texts.values()) if text not in known]
+        texts, kept = _texts(connection), _store_items.texts(connection)
+        wanted = dict.fromkeys([*texts.values(), *(t for own in kept.values() for t in own)])
+        missing = [text for text in wanted if text not in known]
         if missing:
             return None, missing
         _put(connection, {row: known[text] for row, text in texts.items()}, record)
+        _store_items.embed_again(connection, kept, known)
         reach("store.reembed")
-    return Embedded(len(texts), len(set(texts.values()))), []
+    return Embedded(len(texts), len(wanted)), []
 
 
 def _texts(connection: Connection) -> dict[int, str]:

@@ -28,6 +28,8 @@ __all__ = [
     "metadata",
     "settings",
     "stages",
+    "store_items",
+    "store_vectors",
     "tasks",
     "trajectories",
 ]
@@ -134,4 +136,26 @@ counters = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", Integer, nullable=False),
+)
+
+store_items = Table(
+    "store_items",
+    metadata,
+    Column("row", Integer, primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("paths", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("updated", Float, nullable=False),
+    UniqueConstraint("namespace", "key", name="store_items_key"),
+)
+
+store_vectors = Table(
+    "store_vectors",
+    metadata,
+    Column("row", Integer, primary_key=True),
+    Column("item", Integer, ForeignKey("store_items.row", ondelete="CASCADE"), nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Index("store_vectors_by_item", "item"),
 )

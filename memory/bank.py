@@ -143,7 +143,7 @@ class Bank:
             UnknownName: There is no such generation.
             WorkspaceError: Another process has embedded the memories anew.
         """
-        check_embedder(self.store, self.embedder)
+        self.check_embedder()
         items = [op.item for op in ops if op.item is not None]
         embedded = self._embed([occasion(i) for i in items])
         vectors = {i.id: v for i, v in zip(items, embedded, strict=True)}
@@ -156,6 +156,14 @@ class Bank:
         reach("memory.words")
         self._words.follow(written)
         return written
+
+    def check_embedder(self) -> None:
+        """See that vectors made now belong to those that are there.
+
+        Raises:
+            WorkspaceError: Another process has embedded the memories anew.
+        """
+        check_embedder(self.store, self.embedder)
 
     def undo(
         self, change: int, generation: str, author: str = "", force: bool = False

@@ -8,11 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import alembic.command
+import alembic.config
 import pytest
+import sqlalchemy
 from episodes import task
 from sqlalchemy import event
 
-from instar import _tables
+from instar import _tables, migrations
+from instar._store_items import put
 from instar.errors import WorkspaceError
 from instar.store import Store
 
@@ -49,6 +53,22 @@ def test_the_migrations_lead_to_the_tables(tmp_path):
         assert compare_metadata(MigrationContext.configure(connection), _tables.metadata) == []
 
 
+def test_a_store_of_an_earlier_version_is_brought_to_this_one_with_all_that_is_in_it(tmp_path):
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'instar.db'}")
+    with engine.begin() as connection:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, migrations.EARLIER[0])
+        connection.exec_driver_sql("INSERT INTO stages VALUES ('old', '{\"x\": 1}', 0)")
+    engine.dispose()
+    for _ in range(2):
+        with Store.open(tmp_path, create=False) as store:
+            assert store.stage("old") == {"x": 1} and store.check() is None
+            with store.database.write() as connection:
+                put(connection, ("a",), "k", {"x": 1}, {}, (), 0.0)
+
+
 @pytest.mark.parametrize(
     "statement", ["UPDATE alembic_version SET version_num = '9999'", "DROP TABLE alembic_version"]
 )
@@ -58,7 +78,7 @@ def test_another_schema_version_is_refused_untouched(tmp_path, statement):
         connection.execute(statement)
     connection.close()
     before = (tmp_path / "instar.db").read_bytes()
-    with pytest.raises(WorkspaceError, match=r"this Instar reads 0001\. .*--workspace DIR"):
+    with pytest.raises(WorkspaceError, match=r"this Instar reads 0002\. .*--workspace DIR"):
         Store.open(tmp_path)
     assert (tmp_path / "instar.db").read_bytes() == before
 

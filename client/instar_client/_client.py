@@ -87,6 +87,12 @@ class Client:
         self._lock = threading.Lock()
         self._worker: threading.Thread | None = None
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request bears."""
+        token = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        return {"Instar-API": str(API), **token}
+
     def session(
         self,
         agent: str,
@@ -133,7 +139,7 @@ class Client:
             return done
         try:
             self._start()
-            self._jobs.put_nowait(_Job(path, self._clean(body), done, begun))
+            self._jobs.put_nowait(_Job(path, self.clean(body), done, begun))
         except queue.Full:
             self.counts.dropped += 1
             self.counts.last = "too many reports are waiting"
@@ -177,10 +183,7 @@ class Client:
                 atexit.register(self.close)
 
     def _work(self) -> None:
-        headers = {"Instar-API": str(API)}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
-        with httpx.Client(base_url=self.url, headers=headers, timeout=_PATIENCE) as http:
+        with httpx.Client(base_url=self.url, headers=self.headers, timeout=_PATIENCE) as http:
             while True:
                 job = self._jobs.get()
                 try:
@@ -215,14 +218,14 @@ class Client:
         if not done.done():
             done.set_result(None)
 
-    def _clean(self, value: Any) -> Any:
+    def clean(self, value: Any) -> Any:
         """The same with every text redacted, keys left alone."""
         if isinstance(value, str):
             return self._redact(value) if self._redact else value
         if isinstance(value, Mapping):
-            return {str(key): self._clean(inner) for key, inner in value.items()}
+            return {str(key): self.clean(inner) for key, inner in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self._clean(inner) for inner in value]
+            return [self.clean(inner) for inner in value]
         return value
 
 

@@ -22,9 +22,10 @@ from starlette.exceptions import HTTPException
 from instar import __version__
 from instar.compose import Workspace
 from instar.errors import UserError
-from instar.service import shapes
+from instar.service import item_shapes, shapes
 from instar.service._messages import BadMessage
 from instar.service.around import MOST_BYTES, Limited, Watched
+from instar.service.items import Items
 from instar.service.metrics import Metrics
 from instar.service.sessions import AlreadyScored, NoSession, Sessions
 
@@ -80,6 +81,7 @@ def make_app(workspace: Workspace, token: str | None = None) -> FastAPI:
         # So that the page of documentation can be told the token; `_guard` is what looks at it.
         guarded.append(Depends(HTTPBearer(auto_error=False, description="The service's token.")))
     app.include_router(_sessions(Sessions(workspace), metrics), dependencies=guarded)
+    app.include_router(_store(Items(workspace)), dependencies=guarded)
     return app
 
 
@@ -125,6 +127,18 @@ def _sessions(sessions: Sessions, metrics: Metrics) -> APIRouter:
     def counted() -> str:
         """What the service counts, for Prometheus."""
         return metrics.text()
+
+    return router
+
+
+def _store(items: Items) -> APIRouter:
+    """What an agent keeps of its own; it needs the token."""
+    router = APIRouter()
+
+    @router.post("/v1/store")
+    async def store(asked: item_shapes.Batch) -> item_shapes.Done:
+        """Read and write what an agent keeps of its own."""
+        return await items.run(asked)
 
     return router
 

@@ -15,6 +15,7 @@ __all__ = [
     "Problem",
     "Recalled",
     "Recorded",
+    "Shape",
     "Steps",
     "Worth",
 ]
@@ -24,11 +25,13 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0
 Text = Annotated[str, StringConstraints(max_length=100_000)]
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
+    """What is sent or answered; a field that nobody knows is refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Begin(_Shape):
+class Begin(Shape):
     """A session that begins.
 
     Attributes:
@@ -48,20 +51,20 @@ class Begin(_Shape):
     model: Annotated[str, StringConstraints(max_length=200)] = "unknown"
 
 
-class Begun(_Shape):
+class Begun(Shape):
     """Where to go on: the session, and the generation that it will recall from."""
 
     session: str
     generation: str
 
 
-class Asked(_Shape):
+class Asked(Shape):
     """A recall; later in a session it may say what the agent is stuck at."""
 
     about: Text = ""
 
 
-class Memory(_Shape):
+class Memory(Shape):
     """One memory, as the agent may be told it."""
 
     label: str
@@ -72,7 +75,7 @@ class Memory(_Shape):
     relevance: float
 
 
-class Recalled(_Shape):
+class Recalled(Shape):
     """What was recalled.
 
     Attributes:
@@ -86,7 +89,7 @@ class Recalled(_Shape):
     shadow: bool
 
 
-class Steps(_Shape):
+class Steps(Shape):
     """What happened since the last report, as messages in OpenAI's form.
 
     Attributes:
@@ -99,14 +102,14 @@ class Steps(_Shape):
     cost: Annotated[float, Field(ge=0)] | None = None
 
 
-class Recorded(_Shape):
+class Recorded(Shape):
     """How much of a session is on record."""
 
     session: str
     steps: int
 
 
-class Outcome(_Shape):
+class Outcome(Shape):
     """How a session went, as soon as somebody knows; it may come days later.
 
     Attributes:
@@ -123,7 +126,7 @@ class Outcome(_Shape):
     correct: bool = False
 
 
-class Worth(_Shape):
+class Worth(Shape):
     """Whether experience helps, and which: as ``instar memory list --by uplift`` says it."""
 
     line: str
@@ -131,7 +134,7 @@ class Worth(_Shape):
     units: list[dict[str, Any]]
 
 
-class Problem(_Shape):
+class Problem(Shape):
     """Why a request was refused, and what to do."""
 
     error: str
