@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -12,10 +13,15 @@ from instar._cli_common import Folder, Options, load, wait_for
 if TYPE_CHECKING:
     from instar.config import Config
 
-__all__ = ["register"]
+__all__ = ["LOOPBACK", "Address", "Host", "Port", "listen", "register", "token_for"]
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _TOKEN = "INSTAR_TOKEN"
+_LEAVING = 10
+
+Address: TypeAlias = tuple[str, int]
+Host: TypeAlias = Annotated[str, typer.Option(help="Address to listen on.")]
+Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,8 +30,8 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8765,
+    host: Host = "127.0.0.1",
+    port: Port = 8765,
     workspace: Folder = None,
     option: Options = None,
 ) -> None:
@@ -33,13 +39,27 @@ def serve(
 
     Requests bear the token in the environment variable INSTAR_TOKEN, if it is set.
     """
+    token = token_for(host, "serve")
+    wait_for(_serve(load(workspace, None, option), (host, port), token))
+
+
+def token_for(host: str, command: str) -> str | None:
+    """The token of the environment, where there is one.
+
+    Args:
+        host: Where the command listens.
+
+    Raises:
+        UserError: Others can reach it, and there is none.
+        MissingExtra: What serves over HTTP is not installed.
+    """
     from instar.errors import MissingExtra, UserError
 
     token = os.environ.get(_TOKEN) or None
-    if host not in _LOOPBACK and token is None:
+    if host not in LOOPBACK and token is None:
         raise UserError(
             f"Listening on {host} others can reach this service: set a token first, as in "
-            f"{_TOKEN}=$(openssl rand -hex 16) instar serve --host {host}"
+            f"{_TOKEN}=$(openssl rand -hex 16) instar {command} --host {host}"
         )
     try:
         import uvicorn  # noqa: F401
@@ -49,29 +69,53 @@ def serve(
         raise MissingExtra(
             f"{error.name}, which the service needs,", "pip install 'instar[serve]'"
         ) from error
-    wait_for(_serve(load(workspace, None, option), host, port, token))
+    return token
 
 
-async def _serve(config: Config, host: str, port: int, token: str | None) -> None:
+async def listen(app: Any, at: Address, say: Callable[[str], str]) -> None:
+    """Serve an application until somebody asks to leave.
+
+    Args:
+        say: What is told once it listens, given its address.
+
+    Raises:
+        UserError: The port cannot be used.
+    """
     import uvicorn
 
-    from instar.compose import Workspace
     from instar.errors import UserError
+
+    host, port = at
+    settings = uvicorn.Config(
+        app,
+        host,
+        port,
+        log_level="warning",
+        timeout_graceful_shutdown=_LEAVING,
+        date_header=False,
+        server_header=False,
+    )
+    try:
+        sockets = [settings.bind_socket()]
+    except SystemExit as error:
+        raise UserError(
+            f"Port {port} of {host} cannot be used. Choose another: --port 0 takes a free one."
+        ) from error
+    address = sockets[0].getsockname()
+    typer.echo(say(f"http://{host}:{address[1]}"), err=True)
+    await uvicorn.Server(settings).serve(sockets)
+
+
+async def _serve(config: Config, at: Address, token: str | None) -> None:
+    from instar.compose import Workspace
     from instar.service.app import make_app
 
     async with Workspace.open(config) as workspace:
-        settings = uvicorn.Config(make_app(workspace, token), host, port, log_level="warning")
-        server = uvicorn.Server(settings)
-        try:
-            sockets = [settings.bind_socket()]
-        except SystemExit as error:
-            raise UserError(
-                f"Port {port} of {host} cannot be used. Choose another: --port 0 takes a free one."
-            ) from error
-        address = sockets[0].getsockname()
-        typer.echo(
-            f"Instar serves {config.workspace} on http://{host}:{address[1]} "
-            f"(OpenAPI: /docs{', with a token' if token else ''}). Ctrl-C ends it.",
-            err=True,
-        )
-        await server.serve(sockets)
+
+        def say(url: str) -> str:
+            return (
+                f"Instar serves {config.workspace} on {url} "
+                f"(OpenAPI: /docs{', with a token' if token else ''}). Ctrl-C ends it."
+            )
+
+        await listen(make_app(workspace, token), at, say)

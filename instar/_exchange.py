@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instar import plugins
+from instar._lock import exclusive
 from instar._loop import Loop, State
 from instar._methods import build
 from instar._stages import start
@@ -24,7 +25,7 @@ from instar.types import Generation, GenerationStatus, MemoryOp, content_hash
 if TYPE_CHECKING:
     from memory.exchange.base import Format, Loaded
 
-__all__ = ["KIND", "read", "write_candidate", "write_files"]
+__all__ = ["KIND", "first_generation", "read", "write_candidate", "write_files"]
 
 KIND = "memory.exchange"
 _AUTHOR = "import"
@@ -123,14 +124,28 @@ async def write_candidate(
     if store.active() != before:
         raise UserError("Another generation became active meanwhile: type the command again")
     if before is None:
-        began = await start(Loop(workspace, Progress()), "start", State())
-        before = store.generation(began.state["active"])
+        before = await _begin(workspace)
     made = _candidate(before, ops)
     store.add_generation(made)
     # Its id is a hash of the changes: the same import again, or one that was killed here, finds it.
     if store.items(made.id) == store.items(before.id):
         workspace.bank.write(ops, made.id, _AUTHOR)
     return store.generation(made.id)
+
+
+async def first_generation(workspace: Workspace) -> Generation:
+    """The generation that has learnt nothing, which serves from now on.
+
+    Raises:
+        Busy: Another process is at work in the workspace.
+    """
+    with exclusive(workspace.path):
+        return await _begin(workspace)
+
+
+async def _begin(workspace: Workspace) -> Generation:
+    began = await start(Loop(workspace, Progress()), "start", State())
+    return workspace.store.generation(began.state["active"])
 
 
 def _candidate(active: Generation, ops: Sequence[MemoryOp]) -> Generation:

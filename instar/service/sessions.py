@@ -28,13 +28,18 @@ from instar.types import (
     Usage,
 )
 
-__all__ = ["AlreadyScored", "NoSession", "Sessions"]
+__all__ = ["AlreadyScored", "NoSession", "Sessions", "place"]
 
 _SHADOW, _NONE = "shadow", "none"
 
 
 class NoSession(UserError):
     """A session that this service has not begun; names of others are nobody's business."""
+
+    @classmethod
+    def named(cls, session: str) -> NoSession:
+        """What is said of a session that there is not."""
+        return cls(f"There is no session {session[:80]!r} here. Begin one first.")
 
 
 class AlreadyScored(UserError):
@@ -70,12 +75,11 @@ class Sessions:
         """
         active = self._workspace.store.active()
         id = f"s-{uuid.uuid4().hex}"
-        place = f"live/{asked.agent}" + (f"/{asked.subject}" if asked.subject else "")
         task = Task(
             id=f"task-{id}",
             instruction=asked.task,
             world="live",
-            namespace=place,
+            namespace=place(asked.agent, asked.subject),
             group=asked.agent,
             family=asked.agent,
             params={"agent": asked.agent, "subject": asked.subject},
@@ -120,12 +124,13 @@ class Sessions:
             before=lived.memories,
             shed=serving.shed,
         )
+        kept = found.memories[: asked.k]
         # In shadow nothing is shown, and by no draw: it must not look like a memory that was withheld.
-        new = () if shadow else found.memories
+        new = () if shadow else kept
         since = len(lived.steps)
         if new:
-            kept = tuple(m.model_copy(update={"since": since}) for m in new)
-            self._change(session, lambda t: {"memories": (*t.memories, *kept)})
+            seen = tuple(m.model_copy(update={"since": since}) for m in new)
+            self._change(session, lambda t: {"memories": (*t.memories, *seen)})
         text = "" if shadow else self._fenced([memory_line(m) for m in new])
         told = [
             shapes.Memory(
@@ -136,7 +141,7 @@ class Sessions:
                 content=m.content,
                 relevance=m.relevance,
             )
-            for m in found.memories
+            for m in kept
         ]
         return shapes.Recalled(memories=told, text=text, shadow=shadow)
 
@@ -144,6 +149,14 @@ class Sessions:
         prompts = self.prompts
         parts = [prompts.memory_open, *lines, prompts.memory_close, prompts.after_memory]
         return "\n".join(part for part in parts if part) if lines else ""
+
+    def namespace(self, session: str) -> str:
+        """Whose a session is.
+
+        Raises:
+            NoSession: There is no such session.
+        """
+        return self._of(session).task.namespace
 
     def report(self, session: str, asked: shapes.Steps) -> shapes.Recorded:
         """Take down what happened.
@@ -223,12 +236,17 @@ class Sessions:
         except UnknownName:
             lived = None
         if lived is None or lived.purpose != "live":
-            raise NoSession(f"There is no session {session[:80]!r} here. Begin one first.")
+            raise NoSession.named(session)
         return lived
 
     def _change(self, session: str, change: Callable[[Trajectory], dict[str, Any]]) -> Trajectory:
         self._of(session)
         return self._workspace.store.change_trajectory(session, change)
+
+
+def place(agent: str, subject: str | None) -> str:
+    """The namespace of an agent's sessions, or of those about one subject."""
+    return f"live/{agent}/{subject}" if subject else f"live/{agent}"
 
 
 def _unknown() -> Score:

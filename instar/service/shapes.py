@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 __all__ = [
+    "LONGEST_TASK",
     "Asked",
     "Begin",
     "Begun",
@@ -18,11 +20,20 @@ __all__ = [
     "Shape",
     "Steps",
     "Worth",
+    "is_name",
 ]
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$")]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$"
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
 """Of an agent or a subject: it becomes part of a namespace."""
 Text = Annotated[str, StringConstraints(max_length=100_000)]
+LONGEST_TASK = 20_000
+"""Characters of what was asked of an agent."""
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of an agent or a subject."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 class Shape(BaseModel):
@@ -44,7 +55,9 @@ class Begin(Shape):
     """
 
     agent: Name
-    task: Annotated[str, StringConstraints(min_length=1, max_length=20_000, strip_whitespace=True)]
+    task: Annotated[
+        str, StringConstraints(min_length=1, max_length=LONGEST_TASK, strip_whitespace=True)
+    ]
     subject: Name | None = None
     shadow: bool = False
     tools: Annotated[list[dict[str, JsonValue]], Field(max_length=200)] = []
@@ -59,9 +72,14 @@ class Begun(Shape):
 
 
 class Asked(Shape):
-    """A recall; later in a session it may say what the agent is stuck at."""
+    """A recall; later in a session it may say what the agent is stuck at.
+
+    Attributes:
+        k: At most so many memories; the settings of the workspace may allow fewer.
+    """
 
     about: Text = ""
+    k: Annotated[int, Field(ge=1)] | None = None
 
 
 class Memory(Shape):
