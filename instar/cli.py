@@ -23,6 +23,7 @@ from instar import (
     _cli_clock,
     _cli_data,
     _cli_evolve,
+    _cli_gateway,
     _cli_mcp,
     _cli_memory,
     _cli_other,
@@ -57,6 +58,7 @@ _cli_clock.register(app)
 _cli_stages.register(app)
 _cli_serve.register(app)
 _cli_mcp.register(app)
+_cli_gateway.register(app)
 _cli_data.register(app)
 
 

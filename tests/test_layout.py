@@ -17,7 +17,15 @@ HEAVY = ("torch", "transformers", "chromadb", "playwright", "litellm", "trl", "d
 
 # Layers of instar's public modules; all others are the spine.
 LAYERS = {"types": 0, "errors": 1, "compose": 4, "auditing": 5, "benching": 5, "evolve": 5}
-LAYERS |= {"ablating": 6, "doctor": 6, "once": 6, "service": 6, "standing": 6, "cli": 6}
+LAYERS |= {
+    "ablating": 6,
+    "doctor": 6,
+    "gateway": 6,
+    "once": 6,
+    "service": 6,
+    "standing": 6,
+    "cli": 6,
+}
 SPINE, PART, TOP = 2, 3, 6
 # Commands of their own, which time or study whole parts together; nothing imports them.
 COMMANDS = ("benchmarks.perf.", "benchmarks.studies.")

@@ -17,14 +17,18 @@ class BadMessage(ValueError):
     """A message that is none."""
 
 
-def steps_of(messages: Sequence[Mapping[str, Any]]) -> list[Step]:
+def steps_of(messages: Sequence[Mapping[str, Any]], before: Step | None = None) -> list[Step]:
     """One step for each message of the assistant, with the results that tools gave its calls.
+
+    Args:
+        before: The last step on record, whose calls the first messages of tools may answer; it
+            then comes first, with what they said.
 
     Raises:
         BadMessage: A message has no known role, or its calls are not calls.
     """
-    steps: list[Step] = []
-    seen, answers = "", dict[str, Result]()
+    steps = [before] if before else []
+    seen, answers = "", _answered(before)
     for number, message in enumerate(messages, 1):
         role = message.get("role")
         if role == "assistant":
@@ -38,6 +42,13 @@ def steps_of(messages: Sequence[Mapping[str, Any]]) -> list[Step]:
         else:
             raise BadMessage(f"message {number} has role {role!r}; there are assistant, tool, user")
     return steps
+
+
+def _answered(step: Step | None) -> dict[str, Result]:
+    """What tools said already, by the call; the first calls are taken to be answered first."""
+    if step is None:
+        return {}
+    return {call.id: said for call, said in zip(step.calls, step.results, strict=False)}
 
 
 def _text(message: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ from instar.service.items import Items
 from instar.service.metrics import Metrics
 from instar.service.sessions import AlreadyScored, NoSession, Sessions
 
-__all__ = ["API", "MOST_BYTES", "make_app"]
+__all__ = ["API", "MOST_BYTES", "guard", "make_app"]
 
 API = 1
 """Version of what is spoken; a client names its own in the header ``Instar-API``."""
@@ -50,11 +50,14 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(workspace: Workspace, token: str | None = None) -> FastAPI:
+def make_app(
+    workspace: Workspace, token: str | None = None, sessions: Sessions | None = None
+) -> FastAPI:
     """The service over an open workspace.
 
     Args:
         token: What requests have to bear; None asks for none.
+        sessions: Those of the workspace, where somebody else uses them too.
     """
     # Its page of documentation asks no other host for anything.
     app: FastAPI = FastAPIOffline(
@@ -76,11 +79,11 @@ def make_app(workspace: Workspace, token: str | None = None) -> FastAPI:
         """Whether the service answers."""
         return {"status": "ok"}
 
-    guarded = [Depends(_guard(token))]
+    guarded = [Depends(guard(token))]
     if token is not None:
-        # So that the page of documentation can be told the token; `_guard` is what looks at it.
+        # So that the page of documentation can be told the token; `guard` is what looks at it.
         guarded.append(Depends(HTTPBearer(auto_error=False, description="The service's token.")))
-    app.include_router(_sessions(Sessions(workspace), metrics), dependencies=guarded)
+    app.include_router(_sessions(sessions or Sessions(workspace), metrics), dependencies=guarded)
     app.include_router(_store(Items(workspace)), dependencies=guarded)
     return app
 
@@ -143,7 +146,7 @@ def _store(items: Items) -> APIRouter:
     return router
 
 
-def _guard(token: str | None) -> Callable[..., None]:
+def guard(token: str | None) -> Callable[..., None]:
     """What every request but those about the service itself has to pass."""
 
     def may(

@@ -19,6 +19,7 @@ from instar.service import shapes
 from instar.service._messages import steps_of, tools_of
 from instar.types import (
     Prompts,
+    Recalled,
     Score,
     ScoreSource,
     Status,
@@ -28,7 +29,7 @@ from instar.types import (
     Usage,
 )
 
-__all__ = ["AlreadyScored", "NoSession", "Sessions", "place"]
+__all__ = ["AlreadyScored", "NoSession", "Sessions", "new_id", "place"]
 
 _SHADOW, _NONE = "shadow", "none"
 
@@ -73,8 +74,17 @@ class Sessions:
         Raises:
             BadMessage: A tool is none.
         """
+        opened = self.opened(asked, new_id())
+        self.keep(opened)
+        return shapes.Begun(session=opened.id, generation=opened.generation)
+
+    def opened(self, asked: shapes.Begin, id: str) -> Trajectory:
+        """A session that begins now and is not kept yet.
+
+        Raises:
+            BadMessage: A tool is none.
+        """
         active = self._workspace.store.active()
-        id = f"s-{uuid.uuid4().hex}"
         task = Task(
             id=f"task-{id}",
             instruction=asked.task,
@@ -84,7 +94,7 @@ class Sessions:
             family=asked.agent,
             params={"agent": asked.agent, "subject": asked.subject},
         )
-        opened = Trajectory(
+        return Trajectory(
             id=id,
             task=task,
             seed=int(id[2:10], 16) % 2**31,
@@ -99,8 +109,10 @@ class Sessions:
             score=_unknown(),
             started=self._clock(),
         )
+
+    def keep(self, opened: Trajectory) -> None:
+        """Keep a session that begins."""
         self._workspace.store.save_trajectory(opened, stage="live")
-        return shapes.Begun(session=id, generation=opened.generation)
 
     async def recall(self, session: str, asked: shapes.Asked) -> shapes.Recalled:
         """The memories for a session's task, or for what it is stuck at; often none.
@@ -108,13 +120,23 @@ class Sessions:
         Raises:
             NoSession: There is no such session.
         """
-        lived = self._of(session)
+        lived = self.of(session)
+        told, shown = await self.look(lived, asked)
+        if shown:
+            self.show(session, shown)
+        return told
+
+    async def look(
+        self, lived: Trajectory, asked: shapes.Asked | None = None
+    ) -> tuple[shapes.Recalled, tuple[Recalled, ...]]:
+        """What a session recalls, and of it what is to be kept as shown with `show`; in shadow none is."""
+        asked = asked or shapes.Asked()
         shadow = lived.arm == _SHADOW
         if lived.generation == _NONE:
-            return shapes.Recalled(memories=[], text="", shadow=shadow)
+            return shapes.Recalled(memories=[], text="", shadow=shadow), ()
         serving = Serving.of(self._workspace.store.generation(lived.generation))
         if serving.memory is None:
-            return shapes.Recalled(memories=[], text="", shadow=shadow)
+            return shapes.Recalled(memories=[], text="", shadow=shadow), ()
         found = await self._workspace.bank.recall(
             lived.task,
             lived.tools,
@@ -127,10 +149,6 @@ class Sessions:
         kept = found.memories[: asked.k]
         # In shadow nothing is shown, and by no draw: it must not look like a memory that was withheld.
         new = () if shadow else kept
-        since = len(lived.steps)
-        if new:
-            seen = tuple(m.model_copy(update={"since": since}) for m in new)
-            self._change(session, lambda t: {"memories": (*t.memories, *seen)})
         text = "" if shadow else self._fenced([memory_line(m) for m in new])
         told = [
             shapes.Memory(
@@ -143,7 +161,21 @@ class Sessions:
             )
             for m in kept
         ]
-        return shapes.Recalled(memories=told, text=text, shadow=shadow)
+        return shapes.Recalled(memories=told, text=text, shadow=shadow), new
+
+    def show(self, session: str, memories: tuple[Recalled, ...]) -> None:
+        """Keep that a session is shown memories from now on.
+
+        Raises:
+            NoSession: There is no such session.
+        """
+
+        def more(lived: Trajectory) -> dict[str, Any]:
+            since = len(lived.steps)
+            kept = (m.model_copy(update={"since": since}) for m in memories)
+            return {"memories": (*lived.memories, *kept)}
+
+        self._change(session, more)
 
     def _fenced(self, lines: list[str]) -> str:
         prompts = self.prompts
@@ -156,31 +188,38 @@ class Sessions:
         Raises:
             NoSession: There is no such session.
         """
-        return self._of(session).task.namespace
+        return self.of(session).task.namespace
 
-    def report(self, session: str, asked: shapes.Steps) -> shapes.Recorded:
-        """Take down what happened.
+    def report(
+        self, session: str, asked: shapes.Steps, stop: StopReason | None = None
+    ) -> shapes.Recorded:
+        """Take down what happened; tools may answer the calls of an earlier report.
+
+        Args:
+            stop: Why nothing more came, where that is known.
 
         Raises:
             NoSession: There is no such session.
             BadMessage: A message is none.
         """
-        steps = tuple(steps_of(asked.messages))
-        used = Usage(
-            calls=len(steps),
-            prompt_tokens=asked.prompt_tokens,
-            completion_tokens=asked.completion_tokens,
-            cost=asked.cost,
-        )
 
         def more(lived: Trajectory) -> dict[str, Any]:
-            answer = steps[-1].content if steps and not steps[-1].calls else lived.answer
-            seconds = max(0.0, self._clock() - lived.started)
+            earlier, last = lived.steps[:-1], lived.steps[-1] if lived.steps else None
+            steps = (*earlier, *steps_of(asked.messages, last))
+            used = Usage(
+                calls=len(steps) - len(lived.steps),
+                prompt_tokens=asked.prompt_tokens,
+                completion_tokens=asked.completion_tokens,
+                cost=asked.cost,
+            )
+            answers = len(steps) > len(lived.steps) and not steps[-1].calls
+            went_on = StopReason.INTERRUPTED if lived.stop is StopReason.FAULT else lived.stop
             return {
-                "steps": (*lived.steps, *steps),
+                "steps": steps,
                 "usage": lived.usage + used,
-                "answer": answer,
-                "seconds": seconds,
+                "answer": steps[-1].content if answers else lived.answer,
+                "seconds": max(0.0, self._clock() - lived.started),
+                "stop": stop or went_on,
             }
 
         lived = self._change(session, more)
@@ -230,7 +269,12 @@ class Sessions:
         ]
         return shapes.Worth(line=found.line, episodes=found.episodes, units=units)
 
-    def _of(self, session: str) -> Trajectory:
+    def of(self, session: str) -> Trajectory:
+        """A session as it is on record.
+
+        Raises:
+            NoSession: There is no such session.
+        """
         try:
             lived = self._workspace.store.trajectory(session)
         except UnknownName:
@@ -240,13 +284,18 @@ class Sessions:
         return lived
 
     def _change(self, session: str, change: Callable[[Trajectory], dict[str, Any]]) -> Trajectory:
-        self._of(session)
+        self.of(session)
         return self._workspace.store.change_trajectory(session, change)
 
 
 def place(agent: str, subject: str | None) -> str:
     """The namespace of an agent's sessions, or of those about one subject."""
     return f"live/{agent}/{subject}" if subject else f"live/{agent}"
+
+
+def new_id() -> str:
+    """An id for a session."""
+    return f"s-{uuid.uuid4().hex}"
 
 
 def _unknown() -> Score:

@@ -1,0 +1,283 @@
+"""What the gateway does beside passing on: sessions, recall, records. Nothing in here may stop a call.
+
+All work on the workspace is done in a `Lane`. A call waits for it once, when its session begins, and
+no longer than the budget; everything else is put into the lane and not waited for. The bank is used by
+the lane alone: what the service is asked goes through it too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from instar.compose import Workspace
+from instar.gateway._conversations import Conversation, Conversations, after, digests
+from instar.gateway._lane import Lane, Work
+from instar.gateway._replies import Replied, replied
+from instar.gateway._requests import Scope, begun, memories_in, newest, scope_of
+from instar.gateway.counts import Counts
+from instar.service import shapes
+from instar.service.sessions import Sessions, new_id
+from instar.types import StopReason, Trajectory
+
+__all__ = ["Beside", "Call"]
+
+_NAMED = 5_000
+_LEAVING = 30.0
+
+
+class _LanedSessions(Sessions):
+    """Sessions that recall in a lane."""
+
+    def __init__(self, workspace: Workspace, lane: Lane) -> None:
+        super().__init__(workspace)
+        self._lane = lane
+
+    async def recall(self, session: str, asked: shapes.Asked) -> shapes.Recalled:
+        """The memories for a session's task, or for what it is stuck at; often none."""
+        work = partial(super().recall, session, asked)
+        return await asyncio.wrap_future(self._lane.put(work, urgent=True))
+
+
+@dataclass(eq=False)
+class Call:
+    """One chat completion on its way.
+
+    Attributes:
+        body: What is sent on: the caller's bytes, or with memories put in.
+        conversation: None where it is not recorded, or no more.
+        mark: Digest of the history that it sent.
+        new: What of that is not on record yet.
+        by_name: Whether the caller says which session it is.
+        session: Id of the session, which the answer tells.
+    """
+
+    body: bytes
+    conversation: Conversation | None = None
+    mark: bytes = b""
+    new: Sequence[dict[str, Any]] = ()
+    by_name: bool = False
+
+    def __post_init__(self) -> None:
+        self.session = self.conversation.id if self.conversation else None
+
+
+class Beside:
+    """Memory and records beside the calls of a gateway; used in one event loop.
+
+    Args:
+        workspace: Open; it stays the caller's to close.
+        counts: Where it is counted what became of calls.
+        budget: Seconds that the first call of a session may wait for memories.
+        shadow: Recall and record, and show nothing.
+    """
+
+    def __init__(
+        self, workspace: Workspace, counts: Counts, budget: float = 0.15, shadow: bool = False
+    ) -> None:
+        self.counts = counts
+        self._lane = Lane()
+        self._workspace = workspace
+        self.sessions: Sessions = _LanedSessions(workspace, self._lane)
+        self._budget, self._shadow = budget, shadow
+        self._derived = Conversations()
+        self._named: OrderedDict[str, Conversation] = OrderedDict()
+
+    async def start(self) -> None:
+        """Open the bank where it will be wanted, before the first call waits for it."""
+
+        async def warm() -> None:
+            if self._workspace.store.active() is not None:
+                _ = self._workspace.bank
+
+        try:
+            await asyncio.wrap_future(self._lane.put(warm))
+        except Exception as error:  # noqa: BLE001 - without a bank the agent goes on
+            self.counts.fail(error)
+
+    async def close(self) -> None:
+        """Record what is waiting, and stop."""
+        await self._lane.close(_LEAVING)
+
+    async def settled(self) -> None:
+        """Wait until what was to be recorded so far is."""
+        await self._lane.settled()
+
+    # A call begins
+
+    async def begin(self, headers: Mapping[str, str], body: bytes) -> Call:
+        """Find or begin the session of a call, and put its memories in.
+
+        Whatever goes wrong, the caller's bytes come back.
+        """
+        self.counts.calls += 1
+        try:
+            scope = scope_of(headers, body, self._shadow)
+            if scope is None:
+                return Call(body)
+            of = self._of_name if scope.session else self._of_history
+            call = await of(scope, body)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the agent goes on
+            self.counts.fail(error)
+            return Call(body)
+        self._put_memories_in(call, scope)
+        return call
+
+    async def _of_history(self, scope: Scope, body: bytes) -> Call:
+        marks = digests(f"{scope.agent}\0{scope.subject or ''}", scope.messages)
+        talk = self._derived.take(marks, scope.messages)
+        if talk is None:
+            talk = Conversation(new_id())
+            if not await self._wait_for(talk, *self._opening(talk, begun(scope))):
+                return Call(body)
+            self.counts.sessions += 1
+        return Call(body, talk, marks[-1], newest(scope.messages, marks, talk))
+
+    async def _of_name(self, scope: Scope, body: bytes) -> Call:
+        """A call of a session that was begun at the service."""
+        marks = digests(scope.session, scope.messages)
+        talk = self._named.get(scope.session)
+        if talk is None:
+            talk = self._named[scope.session] = Conversation(scope.session)
+            if len(self._named) > _NAMED:
+                self._named.popitem(last=False)
+            if not await self._wait_for(talk, self._resuming(talk)):
+                self._named.pop(scope.session, None)
+                return Call(body)
+        new = newest(scope.messages, marks, talk)
+        return Call(body, talk, marks[-1], new, by_name=True)
+
+    def _opening(self, talk: Conversation, asked: shapes.Begin) -> tuple[Work, Work]:
+        """Begin a session and recall; then keep it, which nobody waits for."""
+        begun: list[Trajectory] = []
+
+        async def look() -> Any:
+            begun.append(self.sessions.opened(asked, talk.id))
+            return await self.sessions.look(begun[0])
+
+        async def keep() -> None:
+            for opened in begun:
+                self.sessions.keep(opened)
+
+        return look, keep
+
+    def _resuming(self, talk: Conversation) -> Work:
+        async def look() -> Any:
+            lived = self.sessions.of(talk.id)
+            talk.fresh = not lived.steps
+            # Whoever recalled by itself has put the memories where it wants them.
+            return None if lived.memories else await self.sessions.look(lived)
+
+        return look
+
+    async def _wait_for(self, talk: Conversation, look: Work, *more: Work) -> bool:
+        """Take over what is recalled: at once if it comes within the budget, else for the next call.
+
+        Returns:
+            Whether the session is known or may yet be.
+        """
+        found = asyncio.wrap_future(self._lane.put(look, urgent=True))
+        found.add_done_callback(partial(self._take_over, talk))
+        for work in more:
+            self._put(work, urgent=True)
+        done, _ = await asyncio.wait({found}, timeout=self._budget)
+        self.counts.late += not done
+        return not done or found.exception() is None
+
+    def _take_over(self, talk: Conversation, done: asyncio.Future[Any]) -> None:
+        if error := done.exception():
+            self.counts.fail(error)
+        elif done.result() is not None:
+            told, memories = done.result()
+            self.counts.recalled += bool(told.memories)
+            talk.text, talk.memories = told.text, memories
+
+    def _put_memories_in(self, call: Call, scope: Scope) -> None:
+        talk = call.conversation
+        if talk is None or not talk.text:
+            return
+        try:
+            call.body = memories_in(scope.asked, talk.text)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the agent goes on
+            self.counts.fail(error)
+            return
+        self.counts.shown += 1
+        memories, talk.memories = talk.memories, ()
+        if memories:
+
+            async def show() -> None:
+                self.sessions.show(talk.id, memories)
+
+            self._put(show)
+
+    # A call ends
+
+    def end(
+        self, call: Call, body: bytes = b"", whole: bool = False, stop: StopReason | None = None
+    ) -> None:
+        """Take down what was answered, once; it is written later.
+
+        Args:
+            body: As far as it came; nothing where the call failed.
+            whole: Whether that is all of it.
+            stop: Why not.
+        """
+        talk, call.conversation = call.conversation, None
+        if talk is None:
+            return
+        try:
+            found = replied(body, whole) if body else None
+            if found is not None:
+                self._record(call, talk, found, stop)
+            else:
+                self.counts.unread += bool(body)
+                # As after any failure, the same call may come again.
+                self._wait(call, talk, talk.tail or call.mark)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the agent goes on
+            self.counts.fail(error)
+
+    def _record(
+        self, call: Call, talk: Conversation, found: Replied, stop: StopReason | None
+    ) -> None:
+        sent = shapes.Steps.model_construct(
+            messages=[*call.new, found.message],
+            prompt_tokens=found.prompt_tokens,
+            completion_tokens=found.completion_tokens,
+        )
+
+        async def report() -> None:
+            self.sessions.report(talk.id, sent, None if found.whole else stop)
+
+        self._put(report, self._recorded)
+        talk.fresh = False
+        talk.tail = after(call.mark, found.message) if found.whole else call.mark
+        self._wait(call, talk, talk.tail)
+
+    def _recorded(self) -> None:
+        self.counts.recorded += 1
+
+    def _wait(self, call: Call, talk: Conversation, mark: bytes) -> None:
+        if not call.by_name:
+            self._derived.put(mark, talk)
+
+    def _put(
+        self, work: Work, then: Callable[[], None] = lambda: None, urgent: bool = False
+    ) -> None:
+        """Have something done that nobody waits for."""
+        try:
+            done = asyncio.wrap_future(self._lane.put(work, urgent))
+        except queue.Full:
+            self.counts.dropped += 1
+            return
+        done.add_done_callback(partial(self._finished, then))
+
+    def _finished(self, then: Callable[[], None], done: asyncio.Future[Any]) -> None:
+        if error := done.exception():
+            self.counts.fail(error)
+        else:
+            then()
