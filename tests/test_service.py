@@ -374,6 +374,15 @@ def test_a_client_that_is_off_or_in_shadow_shows_nothing(url):
     shadow.close()
 
 
+def test_the_environment_sets_what_the_code_does_not(monkeypatch, caplog):
+    monkeypatch.setenv("INSTAR_SHADOW", "1")
+    monkeypatch.setenv("INSTAR_BUDGET", "3")
+    assert Client().shadow and Client().budget == 3
+    assert not Client(shadow=False).shadow and Client(budget=0.2).budget == 0.2
+    monkeypatch.setenv("INSTAR_BUDGET", "150 ms")
+    assert Client().budget == 0.15 and "set it to seconds" in caplog.text
+
+
 def test_too_many_reports_are_dropped_and_counted_not_kept_for_ever(monkeypatch):
     from instar_client import _client as module
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import queue
 import threading
@@ -24,9 +25,11 @@ API = 1
 """Version of what is spoken with the service."""
 
 _URL = "http://127.0.0.1:8765"
+_BUDGET = 0.15
 _WAITING = 1_000
 _PATIENCE = 10.0
 _LEAVING = 2.0
+_LOG = logging.getLogger("instar_client")
 
 
 @dataclass
@@ -62,8 +65,9 @@ class Client:
     Args:
         url: Of the service; by default ``INSTAR_URL``, else the one on this machine.
         token: By default ``INSTAR_TOKEN``.
-        budget: Seconds that a call may keep the agent waiting.
-        shadow: Recall and record, and give the agent nothing.
+        budget: Seconds that a call may keep the agent waiting; by default ``INSTAR_BUDGET``, else 0.15.
+        shadow: Recall and record, and give the agent nothing; by default so where ``INSTAR_SHADOW`` is
+            set.
         redact: Applied to every text before it is sent.
         enabled: False sends nothing; by default so where ``INSTAR_OFF`` is set.
     """
@@ -72,13 +76,14 @@ class Client:
         self,
         url: str | None = None,
         token: str | None = None,
-        budget: float = 0.15,
-        shadow: bool = False,
+        budget: float | None = None,
+        shadow: bool | None = None,
         redact: Callable[[str], str] | None = None,
         enabled: bool | None = None,
     ) -> None:
         self.url = (url or os.environ.get("INSTAR_URL") or _URL).rstrip("/")
-        self.budget, self.shadow = budget, shadow
+        self.budget = _budget() if budget is None else budget
+        self.shadow = bool(os.environ.get("INSTAR_SHADOW")) if shadow is None else shadow
         self.enabled = not os.environ.get("INSTAR_OFF") if enabled is None else enabled
         self.counts = Counts()
         self._token = token if token is not None else os.environ.get("INSTAR_TOKEN", "")
@@ -183,7 +188,11 @@ class Client:
                 atexit.register(self.close)
 
     def _work(self) -> None:
-        with httpx.Client(base_url=self.url, headers=self.headers, timeout=_PATIENCE) as http:
+        # Reading the certificates takes a good part of the budget, and plain HTTP needs none.
+        verify = not self.url.startswith("http:")
+        with httpx.Client(
+            base_url=self.url, headers=self.headers, timeout=_PATIENCE, verify=verify
+        ) as http:
             while True:
                 job = self._jobs.get()
                 try:
@@ -227,6 +236,16 @@ class Client:
         if isinstance(value, (list, tuple)):
             return [self.clean(inner) for inner in value]
         return value
+
+
+def _budget() -> float:
+    """That of the environment; a mistake in it must not stop the agent, so a log says it."""
+    told = os.environ.get("INSTAR_BUDGET", "")
+    try:
+        return max(0.0, float(told)) if told else _BUDGET
+    except ValueError:
+        _LOG.warning("INSTAR_BUDGET is %r: set it to seconds, such as 0.15", told)
+        return _BUDGET
 
 
 def _said(answer: httpx.Response) -> str:
