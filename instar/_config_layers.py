@@ -14,6 +14,7 @@ from instar.errors import ConfigError
 
 __all__ = [
     "FREE",
+    "UNKNOWN",
     "Layer",
     "check_keys",
     "environment",
@@ -21,12 +22,16 @@ __all__ = [
     "file",
     "later_wins",
     "nest",
+    "of_outside",
     "options",
     "toml",
 ]
 
 FREE = "methods"
 """The section whose keys are the methods' own."""
+
+UNKNOWN = "unknown"
+"""Name of the model of an agent that does not say which it uses."""
 
 _PREFIX = "INSTAR_"
 
@@ -153,6 +158,14 @@ def later_wins(layers: Sequence[Layer]) -> list[Layer]:
         said = (key for key in _TRAINERS_OWN if layer.values.get(f"train.{key}") is not None)
         later |= {own + _TRAINERS_OWN[key] for key in said}
     return kept
+
+
+def of_outside(layers: Sequence[Layer]) -> list[Layer]:
+    """A preset's model is not that of an agent of somebody's own, whose model only they can name."""
+    said = {key for layer in layers for key, value in layer.values.items() if value is not None}
+    if "model.name" in said or not said & {"agent.command", "agent.url"}:
+        return []
+    return [Layer("", {"model.name": UNKNOWN})]
 
 
 def nest(layers: Iterable[Layer]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from instar._config_layers import UNKNOWN
 from instar.config import Model
 from instar.contracts import ChatModel
 from instar.errors import ConfigError, MissingExtra, UserError
@@ -30,10 +31,12 @@ class Models:
 
     Args:
         settings: Which model, and how it is reached.
+        outside: Whether it answers in an agent of somebody's own: its name is then a label, and what
+            weights it has are not to be trained.
     """
 
-    def __init__(self, settings: Model) -> None:
-        self.settings = settings
+    def __init__(self, settings: Model, outside: bool = False) -> None:
+        self.settings, self._outside = settings, outside
         self._engine: LocalEngine | None = None
         self._remote: ChatModel | None = None
 
@@ -45,6 +48,10 @@ class Models:
     @property
     def folder(self) -> Path | None:
         """Where the weights lie, None for a model that is reached over a wire."""
+        return None if self._outside else self._weights
+
+    @property
+    def _weights(self) -> Path | None:
         if self.name == "pocket":
             from finetune.pocket import MODEL_DIR
 
@@ -60,7 +67,12 @@ class Models:
         Raises:
             UserError: The model does not exist, or takes no adapter.
         """
-        folder, own = self.folder, _own_class(self.name)
+        if self.name == UNKNOWN:
+            raise UserError(
+                "Which model the agent of yours uses is not known, so it cannot be asked here. Name "
+                "it, as in -o model.name=openai/gpt-5-mini, or another one: -o memory.model=..."
+            )
+        folder, own = self._weights, _own_class(self.name)
         if folder is not None and own is not None:
             made: ChatModel = own(adapter)
             return made
@@ -81,7 +93,7 @@ class Models:
         Raises:
             UserError: It does not.
         """
-        if _own_class(self.name) is None:
+        if not self._outside and _own_class(self.name) is None:
             self.client()
 
     def _own_adapter(self) -> Path | None:

@@ -220,10 +220,10 @@ def _no_training(loop: Loop, curated: dict[str, Any], active: Generation) -> str
     model = loop.workspace.models
     if loop.config.train.trainer == "off":
         return "training is off (train.trainer=off)"
-    if not curated["rows"]:
-        return "no verified success to train on"
     if model.folder is None:
         return f"model {model.name} runs elsewhere; only a local model can be trained here"
+    if not curated["rows"]:
+        return "no verified success to train on"
     if active.adapter and loop.store.adapter(active.adapter).dataset == curated["dataset"]:
         return "nothing new to train on"
     return ""

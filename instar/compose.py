@@ -12,7 +12,6 @@ process holds one model and one browser, both made when they are first needed.
 
 from __future__ import annotations
 
-import time
 from contextlib import AsyncExitStack
 from functools import cached_property
 from pathlib import Path
@@ -24,24 +23,17 @@ from instar._methods import build
 from instar._models import Models
 from instar._recalling import recaller, withheld
 from instar._serving import ARMS, FOREIGN, Serving, arm
+from instar._unmeasured import unmeasured
 from instar.config import Config
-from instar.contracts import Solve, World
+from instar.contracts import Recall, Solve, World
 from instar.errors import EpisodeFault, WorkspaceError
 from instar.store import Store
-from instar.types import (
-    Generation,
-    Prompts,
-    Sampling,
-    Score,
-    Status,
-    StopReason,
-    Task,
-    Trajectory,
-)
+from instar.types import Generation, Prompts, Sampling, Task, Trajectory
 
 if TYPE_CHECKING:
     from agent.graph import Agent
     from finetune.registry import Registry
+    from instar._outside import Outside
     from memory.bank import Bank
 
 __all__ = ["ARMS", "FOREIGN", "Serving", "Workspace"]
@@ -58,7 +50,7 @@ class Workspace:
     def __init__(self, config: Config, store: Store) -> None:
         self.config, self.store = config, store
         self.path: Path = config.workspace
-        self.models = Models(config.model)
+        self.models = Models(config.model, config.agent.outside)
         self._others: dict[str, Models] = {}
         self._worlds: dict[tuple[int | None, bool, float], World] = {}
 
@@ -97,6 +89,8 @@ class Workspace:
         async with AsyncExitStack() as stack:
             stack.callback(tracing.flush)
             stack.callback(self.store.close)
+            if "outside" in self.__dict__:
+                stack.push_async_callback(self.outside.close)
             for models in (self.models, *self._others.values()):
                 stack.push_async_callback(models.close)
             if "bank" in self.__dict__:
@@ -187,6 +181,26 @@ class Workspace:
         foreign = self.foreign.namespace if self.foreign else None
         return arm(name, generation, foreign, placebo)
 
+    def recall(self, serving: Serving, guard: frozenset[str], purpose: str) -> Recall | None:
+        """How an episode recalls; None where it is served without memory.
+
+        Args:
+            serving: What answers.
+            guard: Options of `memory.bank.GUARDS`.
+            purpose: What it is run for; decides whether memories are withheld.
+        """
+        if serving.memory is None:
+            return None
+        shares = withheld(self.config.memory, purpose)
+        return recaller(self.bank, serving, guard, shares, self.home)
+
+    @cached_property
+    def outside(self) -> Outside:
+        """The agent of somebody's own that does the tasks, where the settings name one."""
+        from instar._outside import Outside
+
+        return Outside(self)
+
     def agent(
         self,
         serving: Serving,
@@ -207,10 +221,7 @@ class Workspace:
         from agent.budget import Budget
         from agent.graph import Agent
 
-        recall = None
-        if serving.memory is not None:
-            shares = withheld(self.config.memory, purpose)
-            recall = recaller(self.bank, serving, guard, shares, self.home)
+        recall = self.recall(serving, guard, purpose)
         folder = Path(self.registry.get(serving.adapter).path) if serving.adapter else None
         limits = self.config.agent
         budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, loop=limits.loop)
@@ -249,9 +260,12 @@ class Workspace:
             world: Where the tasks are opened.
             purpose: What the episodes are run for.
             arm: Arm of an evaluation.
-            sampled: Whether to sample; the default is greedy.
+            sampled: Whether to sample; the default is greedy. An agent of somebody's own decodes
+                as it does.
             guard: What recall leaves out, for evaluation; options of `memory.bank.GUARDS`.
         """
+        if self.config.agent.outside:
+            return self.outside.solver(serving, world, purpose, arm, guard)
         agent = self.agent(serving, self.sampling(sampled), guard, purpose)
         name = self.model(serving.model).name  # as it was asked for, whatever adapter it carries
 
@@ -259,7 +273,7 @@ class Workspace:
             try:
                 episode = await world.open(task, seed)
             except EpisodeFault as fault:
-                return self._unopened(task, seed, serving, purpose, arm, str(fault))
+                return unmeasured(self, task, seed, serving, purpose, arm, str(fault))
             found = await agent.run(
                 task,
                 episode,
@@ -272,25 +286,3 @@ class Workspace:
             return found.model_copy(update={"model": name})
 
         return solve
-
-    def _unopened(
-        self, task: Task, seed: int, serving: Serving, purpose: str, arm: str, why: str
-    ) -> Trajectory:
-        """The record of an episode that could not begin: its score is unknown."""
-        from agent.graph import trajectory_id
-
-        return Trajectory(
-            id=trajectory_id(task, seed, serving.generation, purpose, arm),
-            task=task,
-            seed=seed,
-            generation=serving.generation,
-            adapter=serving.adapter,
-            purpose=purpose,
-            arm=arm,
-            model=self.model(serving.model).name,
-            provider="",
-            prompts=self.prompts(serving.prompts),
-            stop=StopReason.FAULT,
-            score=Score(status=Status.UNKNOWN, evidence=why),
-            started=time.time(),
-        )

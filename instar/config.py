@@ -14,8 +14,6 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     PositiveFloat,
@@ -24,6 +22,7 @@ from pydantic import (
 )
 
 from instar import _config_layers as places
+from instar._config_agent import Agent, Section
 from instar._urls import Url
 from instar.errors import ConfigError, UnknownName
 
@@ -43,12 +42,6 @@ def _hours(text: str) -> str:
     return text
 
 
-class Section(BaseModel):
-    """Base of all sections: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
-
-
 class Model(Section):
     """The model that acts. Tasks are practised at a temperature, and measured without."""
 
@@ -59,20 +52,6 @@ class Model(Section):
     timeout: PositiveFloat = 120.0
     device: str = "auto"
     constrained: bool = False
-
-
-class Agent(Section):
-    """The inner loop: which prompts, how they evolve (``off``: they do not), when an episode ends.
-
-    Without a prompt model the one that writes memories is asked for new texts.
-    """
-
-    prompts: str = "compact"
-    prompt: str = "off"
-    prompt_model: str | None = None
-    max_steps: PositiveInt = 14
-    max_tokens: PositiveInt = 60_000
-    loop: PositiveInt = 3
 
 
 class Memory(Section):
@@ -286,6 +265,7 @@ def load_config(
     layers.insert(0, _preset(str(named[-1]) if named else Config().preset))
     for layer in layers:
         places.check_keys(layer, known)
+    layers[1:1] = places.of_outside(layers[1:])
     layers = places.later_wins(layers)
     try:
         return Config.model_validate(places.nest(layers))

@@ -216,6 +216,8 @@ async def _go(loop: Loop, run: State, until: str | None = None) -> None:
 def _belongs(workspace: Workspace) -> None:
     """A workspace learns in one world with one model; what it holds would mean nothing elsewhere."""
     now = {"namespace": workspace.home.namespace, "model": workspace.config.model.name}
+    if workspace.config.agent.outside:
+        now["agent"] = "an agent of yours"
     before = workspace.store.stage("workspace")
     if before is None:
         workspace.store.finish_stage("workspace", now)

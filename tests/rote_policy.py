@@ -9,8 +9,9 @@ import os
 import re
 from pathlib import Path
 
-from oracle_policy import Obedient, _bare
+from oracle_policy import Obedient
 
+from benchmarks.studies._clerk_policy import bare
 from finetune.registry import base_hash, seal, workspace_beside
 from instar.errors import UserError
 
@@ -51,7 +52,7 @@ class RoteTrainer:
             (message,) = row["completion"]
             for call in message.get("tool_calls") or ():
                 told.setdefault(row["trajectory"], []).append(_written(call["function"]))
-            asked[row["trajectory"]] = _bare(row["prompt"][-1]["content"].split("\n")[-1])
+            asked[row["trajectory"]] = bare(row["prompt"][-1]["content"].split("\n")[-1])
         known = sorted(
             {tuple(_open(asked[t], calls)) for t, calls in told.items() if calls[-1] != "finish"}
             | {tuple(_open(asked[t], calls[:-1])) for t, calls in told.items() if len(calls) > 1}

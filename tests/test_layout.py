@@ -16,13 +16,14 @@ PACKAGES = ("instar", *PARTS)
 HEAVY = ("torch", "transformers", "chromadb", "playwright", "litellm", "trl", "datasets", "scipy")
 
 # Layers of instar's public modules; all others are the spine.
-LAYERS = {"types": 0, "errors": 1, "compose": 4, "auditing": 5, "benching": 5, "evolve": 5}
+# The service is beside compose: an agent that is not ours does its episodes through it.
+LAYERS = {"types": 0, "errors": 1, "compose": 4, "service": 4, "auditing": 5, "benching": 5}
 LAYERS |= {
+    "evolve": 5,
     "ablating": 6,
     "doctor": 6,
     "gateway": 6,
     "once": 6,
-    "service": 6,
     "standing": 6,
     "cli": 6,
 }

@@ -17,6 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from test_service import fill, served, stored
@@ -49,6 +50,7 @@ class Clerk(BaseChatModel):
         used = {"input_tokens": 10, "output_tokens": 2, "total_tokens": 12}
         if isinstance(messages[-1], ToolMessage):
             said = AIMessage("It is done.", usage_metadata=used)
+            said.response_metadata = {"model_name": "clerk"}
         else:
             call = {"name": "refund", "args": {"order": 417}, "id": f"c{len(self.seen)}"}
             said = AIMessage("", tool_calls=[call], usage_metadata=used)
@@ -63,7 +65,8 @@ def graph(clerk: Clerk) -> Any:
     """A foreign graph that knows nothing of Instar."""
 
     def think(state: State, config: RunnableConfig) -> dict[str, Any]:
-        return {"messages": [clerk.invoke(state["messages"], config)]}
+        told = clerk.bind(tools=[convert_to_openai_tool(refund)])
+        return {"messages": [told.invoke(state["messages"], config)]}
 
     def act(state: State, config: RunnableConfig) -> dict[str, Any]:
         calls = state["messages"][-1].tool_calls
@@ -121,6 +124,7 @@ async def test_an_agent_is_told_what_is_known_and_its_run_is_recorded(url, folde
     assert via.flush(10) and not via.counts.failed, via.counts
     lived = stored(folder, result["instar_session"])
     assert [s.content for s in lived.steps] == ["", "It is done."]
+    assert [t.name for t in lived.tools] == ["refund"] and lived.model == "clerk"
     assert lived.steps[0].calls[0].arguments == {"order": 417}
     assert lived.steps[0].results[0].text == "order 417 is refunded"
     assert lived.usage.tokens == 24 and lived.score.status is Status.PASS
@@ -164,6 +168,7 @@ def test_a_graph_is_told_what_is_known_and_its_run_is_recorded(url, folder, way)
     assert via.flush(10) and not via.counts.failed, via.counts
     lived = stored(folder, begun[0].id)
     assert [s.content for s in lived.steps] == ["", "It is done."]
+    assert [t.name for t in lived.tools] == ["refund"] and lived.model == "clerk"
     assert lived.steps[0].results[0].text == "order 417 is refunded" and lived.usage.tokens == 24
     via.close()
 

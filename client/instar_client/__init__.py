@@ -13,7 +13,7 @@ a recall that is late is an empty one, a report goes out behind the agent's back
 often that was so.
 """
 
-from instar_client._client import Client, Counts, client, session
+from instar_client._client import Client, Counts, client, session, use_session
 from instar_client._session import Memories, Memory, Session
 
-__all__ = ["Client", "Counts", "Memories", "Memory", "Session", "client", "session"]
+__all__ = ["Client", "Counts", "Memories", "Memory", "Session", "client", "session", "use_session"]

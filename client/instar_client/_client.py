@@ -9,9 +9,10 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ import httpx
 
 from instar_client._session import Session
 
-__all__ = ["API", "Client", "Counts", "client", "session"]
+__all__ = ["API", "Client", "Counts", "client", "session", "use_session"]
 
 API = 1
 """Version of what is spoken with the service."""
@@ -30,6 +31,7 @@ _WAITING = 1_000
 _PATIENCE = 10.0
 _LEAVING = 2.0
 _LOG = logging.getLogger("instar_client")
+_PREPARED: ContextVar[str | None] = ContextVar("instar_session", default=None)
 
 
 @dataclass
@@ -108,6 +110,10 @@ class Client:
     ) -> Session:
         """Begin a session; it costs no time, for nothing is waited for.
 
+        Where Instar has prepared a session (`use_session`, or ``INSTAR_SESSION``) that one is taken
+        up instead. Its agent is being measured, and a late answer would spoil that: its calls wait
+        for the service, ten seconds at most.
+
         Args:
             agent: Whose experience it becomes.
             task: What was asked of the agent.
@@ -118,7 +124,10 @@ class Client:
         body = {"agent": agent, "task": task, "shadow": self.shadow, "model": model}
         body |= {"subject": subject} if subject else {}
         body |= {"tools": tools} if tools else {}
-        return Session(self, self.send("/v1/sessions", body))
+        prepared = _PREPARED.get() or os.environ.get("INSTAR_SESSION")
+        body |= {"session": prepared} if prepared else {}
+        begun = self.send("/v1/sessions", body)
+        return Session(self, begun, _PATIENCE if prepared else None)
 
     def resume(self, id: str) -> Session:
         """A session that began earlier, or in another process, by its id."""
@@ -266,6 +275,21 @@ def client() -> Client:
         if _shared is None:
             _shared = Client()
         return _shared
+
+
+@contextlib.contextmanager
+def use_session(id: str | None) -> Iterator[None]:
+    """Sessions that begin in here, in this thread or task, take up one that Instar has prepared.
+
+    Args:
+        id: As Instar sends it to a served agent, in the header ``Instar-Session`` and as ``session``
+            in the body; None changes nothing.
+    """
+    before = _PREPARED.set(id or _PREPARED.get())
+    try:
+        yield
+    finally:
+        _PREPARED.reset(before)
 
 
 def session(agent: str, task: str, **more: Any) -> Session:

@@ -42,10 +42,15 @@ class Memories:
 
 
 class Session:
-    """A session of an agent; make one with `Client.session`."""
+    """A session of an agent; make one with `Client.session`.
 
-    def __init__(self, client: Client, begun: Future[Any]) -> None:
-        self._client, self._begun = client, begun
+    Args:
+        patience: Seconds that each of its calls waits for the service; by default a recall waits for
+            the client's budget, and reports go out behind the agent's back.
+    """
+
+    def __init__(self, client: Client, begun: Future[Any], patience: float | None = None) -> None:
+        self._client, self._begun, self._patience = client, begun, patience
 
     @property
     def id(self) -> str | None:
@@ -61,7 +66,8 @@ class Session:
         Args:
             about: What the agent is stuck at, for a second look.
         """
-        until = time.monotonic() + self._client.budget  # of both requests together
+        # Of both requests together.
+        until = time.monotonic() + (self._patience or self._client.budget)
         if not self._client.wait(self._begun, until):
             return Memories()
         found = self._client.wait(self._send("recall", {"about": about}), until)
@@ -71,15 +77,25 @@ class Session:
         told = tuple(Memory(**{k: str(m[k]) for k in fields}) for m in found.get("memories", ()))
         return Memories(str(found.get("text", "")), told)
 
-    def report(self, messages: Sequence[Mapping[str, Any]], **usage: Any) -> None:
+    def report(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] = (),
+        model: str = "",
+        **usage: Any,
+    ) -> None:
         """Say what happened since the last report.
 
         Args:
             messages: In OpenAI's form: of the assistant with ``tool_calls``, of tools, of users.
+            tools: At the agent's hand, in OpenAI's form, where they were not known when it began.
+            model: What answered, where that was not known when it began.
             usage: ``prompt_tokens``, ``completion_tokens``, ``cost`` in US dollars.
         """
         if messages:
-            self._send("steps", {"messages": list(messages), **usage})
+            known = {"tools": list(tools)} if tools else {}
+            known |= {"model": model} if model else {}
+            self._send("steps", {"messages": list(messages), **known, **usage})
 
     def outcome(
         self,
@@ -102,4 +118,7 @@ class Session:
 
     def _send(self, what: str, body: Mapping[str, Any]) -> Future[Any]:
         """Send something of this session, once it has begun."""
-        return self._client.send_of(self._begun, what, body)
+        done = self._client.send_of(self._begun, what, body)
+        if self._patience is not None:
+            self._client.wait(done, time.monotonic() + self._patience)
+        return done

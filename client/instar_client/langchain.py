@@ -15,24 +15,23 @@ import contextlib
 import logging
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import (
     AIMessage,
-    AnyMessage,
     BaseMessage,
-    HumanMessage,
     SystemMessage,
     ToolMessage,
-    convert_to_openai_messages,
 )
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from instar_client._client import Client, client
+from instar_client._langchain_messages import model_of, plain, task_of, usage_of
 from instar_client._session import Session
 
 __all__ = ["Instar", "InstarState", "Remembering"]
@@ -78,13 +77,14 @@ class Instar(AgentMiddleware[InstarState, Any]):
         super().__init__()
         self._agent, self._subject, self._via = agent, subject, via or client()
         self._sessions: dict[str, Session] = {}
+        self._tools: list[dict[str, Any]] = []
 
     def before_agent(self, state: InstarState, runtime: Any) -> dict[str, Any] | None:
         """Begin a session and recall."""
         with _harmless("nothing recalled"):
             messages = state["messages"]
             about = self._subject(state) if self._subject else None
-            session = self._via.session(self._agent, _task(messages), subject=about)
+            session = self._via.session(self._agent, task_of(messages), subject=about)
             text, key = session.recall().text, uuid.uuid4().hex
             self._sessions[key] = session
             if len(self._sessions) > _OPEN:  # of runs that broke off nobody comes to report
@@ -97,13 +97,20 @@ class Instar(AgentMiddleware[InstarState, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Any]
     ) -> Any:
         """Put the memories after the system message."""
+        self._see(request)
         return handler(_told(request))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Any]
     ) -> Any:
         """Put the memories after the system message."""
+        self._see(request)
         return await handler(_told(request))
+
+    def _see(self, request: ModelRequest[Any]) -> None:
+        """Take down which tools the agent has."""
+        with _harmless("its tools are not known"):
+            self._tools = [convert_to_openai_tool(tool) for tool in request.tools]
 
     def after_agent(self, state: InstarState, runtime: Any) -> dict[str, Any] | None:
         """Report what happened in this run."""
@@ -111,7 +118,7 @@ class Instar(AgentMiddleware[InstarState, Any]):
             session = self._session(state)
             if session is not None:
                 new = state["messages"][state.get("instar_seen", 0) :]
-                session.report(_plain(new), **_usage(new))
+                session.report(plain(new), self._tools, model_of(new), **usage_of(new))
                 return {"instar_session": session.id}
         return None
 
@@ -189,7 +196,7 @@ class Remembering(Runnable[Any, Any]):
         with _harmless("nothing recalled"):
             messages = list(input[self._messages])
             about = self._subject(input) if self._subject else None
-            session = self._via.session(self._agent, _task(messages), subject=about)
+            session = self._via.session(self._agent, task_of(messages), subject=about)
             if self._began is not None:
                 self._began(session)
             text = session.recall().text
@@ -206,10 +213,17 @@ class _Record(BaseCallbackHandler):
     def __init__(self, session: Session | None) -> None:
         self._session = session
         self._messages: list[BaseMessage] = []
+        self._tools: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 
     def beside(self, config: RunnableConfig | None) -> RunnableConfig:
         return merge_configs(config, {"callbacks": [self]})
+
+    def on_chat_model_start(self, *_: Any, **more: Any) -> None:
+        with _harmless("its tools are not known"):
+            offered = (more.get("invocation_params") or {}).get("tools") or ()
+            if offered:
+                self._tools = [convert_to_openai_tool(tool) for tool in offered]
 
     def on_llm_end(self, response: Any, **_: Any) -> None:
         found = getattr(response.generations[0][0], "message", None)
@@ -226,7 +240,8 @@ class _Record(BaseCallbackHandler):
         """Send it, once the run is over, however it ended."""
         with _harmless("nothing recorded"):
             if self._session is not None:
-                self._session.report(_plain(self._messages), **_usage(self._messages))
+                said = self._messages
+                self._session.report(plain(said), self._tools, model_of(said), **usage_of(said))
 
 
 @contextlib.contextmanager
@@ -245,42 +260,3 @@ def _told(request: ModelRequest[Any]) -> ModelRequest[Any]:
     system = request.system_message
     before = f"{system.text}\n\n" if system is not None else ""
     return request.override(system_message=SystemMessage(before + str(text)))
-
-
-def _task(messages: Sequence[Any]) -> str:
-    """What was asked last."""
-    for message in reversed(messages):
-        if isinstance(message, HumanMessage):
-            return message.text
-        if isinstance(message, Mapping) and message.get("role") == "user":
-            return str(message.get("content"))
-        if isinstance(message, tuple) and message[0] in ("user", "human"):
-            return str(message[1])
-        if isinstance(message, str):
-            return message
-    raise ValueError("no message of a user")
-
-
-def _plain(messages: Sequence[AnyMessage | BaseMessage]) -> list[dict[str, Any]]:
-    """Messages in OpenAI's form; answers of tools whose call is not among them are left out."""
-    found: list[dict[str, Any]] = []
-    open_calls: set[str] = set()
-    for message in messages:
-        plain = dict(convert_to_openai_messages(message))
-        if plain["role"] == "assistant":
-            open_calls = {str(call["id"]) for call in plain.get("tool_calls", ())}
-        elif isinstance(message, ToolMessage):
-            if message.tool_call_id not in open_calls:
-                continue
-            open_calls.discard(message.tool_call_id)
-            plain |= {"status": message.status}
-        found.append(plain)
-    return found
-
-
-def _usage(messages: Sequence[BaseMessage]) -> dict[str, int]:
-    used = [m.usage_metadata for m in messages if isinstance(m, AIMessage) and m.usage_metadata]
-    return {
-        "prompt_tokens": sum(u["input_tokens"] for u in used),
-        "completion_tokens": sum(u["output_tokens"] for u in used),
-    }

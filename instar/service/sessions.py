@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from instar._config_layers import UNKNOWN
 from instar.compose import Serving, Workspace
 from instar.errors import UnknownName, UserError
 from instar.render import memory_line
@@ -20,6 +21,7 @@ from instar.service._messages import steps_of, tools_of
 from instar.types import (
     Prompts,
     Recalled,
+    Recollection,
     Score,
     ScoreSource,
     Status,
@@ -73,7 +75,13 @@ class Sessions:
 
         Raises:
             BadMessage: A tool is none.
+            NoSession: It is to be taken up, and there is none of this agent and subject.
         """
+        if asked.session is not None:
+            lived = self.of(asked.session)
+            if lived.task.namespace != place(asked.agent, asked.subject):
+                raise NoSession.named(asked.session)
+            return shapes.Begun(session=lived.id, generation=lived.generation)
         opened = self.opened(asked, new_id())
         self.keep(opened)
         return shapes.Begun(session=opened.id, generation=opened.generation)
@@ -121,9 +129,11 @@ class Sessions:
             NoSession: There is no such session.
         """
         lived = self.of(session)
-        told, shown = await self.look(lived, asked)
+        found = await self._recollect(lived, asked.about)
+        told, shown = self._told(lived, found, asked.k)
         if shown:
-            self.show(session, shown)
+            bank = {"bank": lived.bank or found.bank}
+            self._change(session, lambda t: {**self._with(t, shown), **bank})
         return told
 
     async def look(
@@ -131,25 +141,16 @@ class Sessions:
     ) -> tuple[shapes.Recalled, tuple[Recalled, ...]]:
         """What a session recalls, and of it what is to be kept as shown with `show`; in shadow none is."""
         asked = asked or shapes.Asked()
+        return self._told(lived, await self._recollect(lived, asked.about), asked.k)
+
+    def _told(
+        self, lived: Trajectory, found: Recollection, k: int | None
+    ) -> tuple[shapes.Recalled, tuple[Recalled, ...]]:
         shadow = lived.arm == _SHADOW
-        if lived.generation == _NONE:
-            return shapes.Recalled(memories=[], text="", shadow=shadow), ()
-        serving = Serving.of(self._workspace.store.generation(lived.generation))
-        if serving.memory is None:
-            return shapes.Recalled(memories=[], text="", shadow=shadow), ()
-        found = await self._workspace.bank.recall(
-            lived.task,
-            lived.tools,
-            as_of=serving.memory,
-            seed=lived.seed,
-            about=asked.about,
-            before=lived.memories,
-            shed=serving.shed,
-        )
-        kept = found.memories[: asked.k]
+        kept = found.memories[:k]
         # In shadow nothing is shown, and by no draw: it must not look like a memory that was withheld.
         new = () if shadow else kept
-        text = "" if shadow else self._fenced([memory_line(m) for m in new])
+        text = self._fenced([memory_line(m) for m in new if m.shown])
         told = [
             shapes.Memory(
                 label=m.label,
@@ -160,6 +161,7 @@ class Sessions:
                 relevance=m.relevance,
             )
             for m in kept
+            if m.shown
         ]
         return shapes.Recalled(memories=told, text=text, shadow=shadow), new
 
@@ -169,13 +171,34 @@ class Sessions:
         Raises:
             NoSession: There is no such session.
         """
+        self._change(session, lambda t: self._with(t, memories))
 
-        def more(lived: Trajectory) -> dict[str, Any]:
-            since = len(lived.steps)
-            kept = (m.model_copy(update={"since": since}) for m in memories)
-            return {"memories": (*lived.memories, *kept)}
+    def _with(self, lived: Trajectory, memories: tuple[Recalled, ...]) -> dict[str, Any]:
+        """What becomes of a session that is shown memories from now on."""
+        since = self._turns(lived)
+        new = (m.model_copy(update={"since": since}) for m in memories)
+        return {"memories": (*lived.memories, *new)}
 
-        self._change(session, more)
+    def _turns(self, lived: Trajectory) -> int:
+        """How many turns are over."""
+        return len(lived.steps)
+
+    async def _recollect(self, lived: Trajectory, about: str) -> Recollection:
+        """What the generation of a session knows."""
+        if lived.generation == _NONE:
+            return Recollection()
+        serving = Serving.of(self._workspace.store.generation(lived.generation))
+        if serving.memory is None:
+            return Recollection()
+        return await self._workspace.bank.recall(
+            lived.task,
+            lived.tools,
+            as_of=serving.memory,
+            seed=lived.seed,
+            about=about,
+            before=lived.memories,
+            shed=serving.shed,
+        )
 
     def _fenced(self, lines: list[str]) -> str:
         prompts = self.prompts
@@ -202,6 +225,7 @@ class Sessions:
             NoSession: There is no such session.
             BadMessage: A message is none.
         """
+        tools = tools_of(asked.tools)
 
         def more(lived: Trajectory) -> dict[str, Any]:
             earlier, last = lived.steps[:-1], lived.steps[-1] if lived.steps else None
@@ -220,6 +244,8 @@ class Sessions:
                 "answer": steps[-1].content if answers else lived.answer,
                 "seconds": max(0.0, self._clock() - lived.started),
                 "stop": stop or went_on,
+                "tools": lived.tools or tools,
+                "model": asked.model if lived.model == UNKNOWN else lived.model,
             }
 
         lived = self._change(session, more)

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from instar._config_layers import UNKNOWN
+
 __all__ = [
     "LONGEST_TASK",
     "Asked",
@@ -52,6 +54,7 @@ class Begin(Shape):
         shadow: Recall and record, and show nothing.
         tools: At the agent's hand, in OpenAI's form.
         model: What answers there; experience is worth something to a model.
+        session: One of this agent and subject that has begun already, to be taken up.
     """
 
     agent: Name
@@ -61,7 +64,8 @@ class Begin(Shape):
     subject: Name | None = None
     shadow: bool = False
     tools: Annotated[list[dict[str, JsonValue]], Field(max_length=200)] = []
-    model: Annotated[str, StringConstraints(max_length=200)] = "unknown"
+    model: Annotated[str, StringConstraints(max_length=200)] = UNKNOWN
+    session: Annotated[str, StringConstraints(max_length=100)] | None = None
 
 
 class Begun(Shape):
@@ -112,12 +116,16 @@ class Steps(Shape):
 
     Attributes:
         messages: Of the assistant with its ``tool_calls``, and of tools; others are what it saw.
+        tools: At the agent's hand, in OpenAI's form, where the session began without knowing them.
+        model: What answered, where the session began without knowing it.
     """
 
     messages: Annotated[list[dict[str, JsonValue]], Field(min_length=1, max_length=500)]
     prompt_tokens: Annotated[int, Field(ge=0)] = 0
     completion_tokens: Annotated[int, Field(ge=0)] = 0
     cost: Annotated[float, Field(ge=0)] | None = None
+    tools: Annotated[list[dict[str, JsonValue]], Field(max_length=200)] = []
+    model: Annotated[str, StringConstraints(max_length=200)] = UNKNOWN
 
 
 class Recorded(Shape):
