@@ -98,5 +98,6 @@ def _own_lessons(lines: Sequence[Line], sources_of: SourcesOf) -> Iterator[str]:
         if line.trajectory.score.status == Status.UNKNOWN:
             continue
         for memory in line.trajectory.memories:
-            if memory.shown and line.key[1] in sources_of(memory.item, memory.version):
+            own = {line.key[1], *line.trajectory.task.parents}
+            if memory.shown and own & set(sources_of(memory.item, memory.version)):
                 yield f"{line.arm}, task {line.key[1]}: was shown {memory.item}, learnt from it"

@@ -2,7 +2,8 @@
 
 It follows lineage, not likeness. A memory names the trajectories it was distilled from, a training
 set those its rows came from, a proposed task its parents; each is followed back to tasks, and a
-task that is protected (given, or marked for the gate or as held out) is a leak. A proposed task
+task that is protected (given, or marked for the gate or as held out) is a leak, and so is one that
+a protected task was made of, such as a recorded session. A proposed task
 that *is* a protected one under another id is found by its instruction. Lineage that cannot be
 followed is reported as such: a check that could not look must not say "clean".
 """
@@ -64,6 +65,7 @@ class _Finder:
         self, protected: Sequence[Task], task_of: TaskOf, known: Mapping[str, Task]
     ) -> None:
         self.ids = {t.id for t in protected}
+        self.made_of = {parent for t in protected for parent in t.parents}
         self.texts = {(t.namespace, _plain(t.instruction)) for t in protected}
         self.task_of = task_of
         self.known = known
@@ -102,6 +104,8 @@ class _Finder:
             return f"of the {task.split.value} split"
         if task.id in self.ids:
             return "a protected task"
+        if task.id in self.made_of:
+            return "what a protected task was made of"
         if (task.namespace, _plain(task.instruction)) in self.texts:
             return "the same instruction as a protected task"
         return ""

@@ -46,7 +46,7 @@ def lacking(
     shed = workspace.store.internalised(generation.id)
     seen = [*workspace.store.items(generation.id), *shed]
     known = Counter(i.namespace for i in seen)
-    if not learns and space not in known:
+    if not learns and known.keys().isdisjoint((space, *workspace.config.memory.namespaces)):
         learnt = f"; it learnt in {known.most_common(1)[0][0]}" if known else ""
         reasons["memory"] = f"{generation.id} remembers nothing of {space}{learnt}"
         reasons["false_memory"] = reasons["memory"]

@@ -32,6 +32,7 @@ from instar import (
     _cli_purge,
     _cli_serve,
     _cli_stages,
+    _cli_tasks,
 )
 from instar.errors import Busy, InstarError, Stopped, UserError
 
@@ -60,6 +61,7 @@ _cli_serve.register(app)
 _cli_mcp.register(app)
 _cli_gateway.register(app)
 _cli_data.register(app)
+_cli_tasks.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -11,7 +11,7 @@ from instar.types import MemoryItem, Task
 __all__ = ["GUARDS", "Guard"]
 
 GUARDS = frozenset({"same_task", "same_family", "same_house"})
-"""What was learnt from the same task, in its family, or in its house, which is its namespace."""
+"""What was learnt from the same task or one that it was made of, in its family, or in its house, which is its namespace."""
 
 
 class Guard:
@@ -40,7 +40,7 @@ class Guard:
             self._learnt[t.id] = t.task
         learnt = [self._learnt[s] for s in item.sources if s in self._learnt]
         return (
-            ("same_task" in options and any(t.id == task.id for t in learnt))
+            ("same_task" in options and any(t.id in (task.id, *task.parents) for t in learnt))
             or ("same_family" in options and any(t.family == task.family for t in learnt))
             or ("same_house" in options and any(t.namespace == task.namespace for t in learnt))
         )

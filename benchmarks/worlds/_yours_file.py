@@ -27,7 +27,7 @@ _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 _DOORS = ("url", "tools", "files")
 _JUDGES = ("check", "verifier", "answer", "outcome")
-_NAMING = {"id", "split", "family"}
+_NAMING = {"id", "split", "family", "parents"}
 _FORMS = {
     "id": "a text",
     "instruction": "a text that says what to do",
@@ -37,12 +37,17 @@ _FORMS = {
     "files": "a folder, or an object of file names and texts",
     "family": "a text",
     "split": "practise, gate, held_out or hash",
+    "parents": "a list of the ids of tasks that it was made of",
     "check": "a command: a text for the shell, or a list of texts",
     "verifier": "a dotted path",
     "answer": 'a text, or {"pattern": "a regular expression"}',
     "outcome": '"later"',
     "seconds": "a number above 0",
 }
+_NO_CHECK = (
+    "check is empty: write a command that exits with 0 where the task was done, or leave it out and "
+    'write "outcome": "later"'
+)
 _ONE_LINE = 8  # problems that an error of one line lists
 
 
@@ -70,6 +75,7 @@ class Line(Record):
     answer: _Text | Pattern | None = None
     outcome: Literal["later"] | None = None
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    parents: tuple[_Text, ...] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Line:
@@ -185,6 +191,8 @@ def _reasons(error: ValidationError) -> list[str]:
             found.append(str(one["ctx"]["error"]))
         elif one["type"] == "missing":
             found.append(f"{key} is missing")
+        elif key == "check" and one["input"] == "":
+            found.append(_NO_CHECK)
         elif key not in _FORMS:
             close = difflib.get_close_matches(key, _FORMS, n=1)
             found.append(f"no key {key!r}" + (f", did you mean {close[0]!r}" if close else ""))

@@ -20,11 +20,13 @@ and at most one way to tell how it went; without one the score stays unknown:
   ``folder``, the ``toolset`` and the ``answer``.
 * ``answer``, the agent's answer without blanks around it, or ``{"pattern": ...}``, a regular
   expression for the whole of it.
-* ``outcome``: ``"later"``. Nothing in Instar takes such a report yet: until something does, the
-  score stays unknown, and the episode stands in the run's ``episodes.jsonl`` under its task's id.
+* ``outcome``: ``"later"``. An agent of your own (``agent.command``, ``agent.url``) may report it in
+  the session of the attempt, on a person's or a program's word; where none does the score stays
+  unknown, and the episode stands in the run's ``episodes.jsonl`` under its task's id.
 
 A check that cannot be started or does not end within ``seconds``, and a verifier that raises,
-measure nothing: the score is unknown. Further keys are ``id``, ``family``, ``seconds``, ``split``.
+measure nothing: the score is unknown. Further keys are ``id``, ``family``, ``seconds``, ``split``,
+and ``parents``, ids of tasks that it was made of: what was learnt from these is kept from it.
 
 A task without ``split`` is held out: it is measured on and never learnt from, so ten tasks without
 marks are ten tasks for ``instar bench run``. To learn, mark tasks ``practise`` and ``gate``; ``hash``
@@ -105,6 +107,7 @@ class Yours:
             namespace=self.namespace,
             group=line.family,
             family=line.family,
+            parents=line.parents,
             params=line.definition(),
             split=dealt if line.split == "hash" else Split(line.split),
         )
