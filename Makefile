@@ -73,7 +73,7 @@ $(VENV)/.run: $(VENV)/.torch pyproject.toml constraints.txt
 
 # The world bfcl comes without what it asks for, which would clash with the rest and is not needed.
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt
-	$(PIP) install -e '.[all]' -c constraints.txt
+	$(PIP) install -e '.[all]' -e ./client -c constraints.txt
 	$(PIP) install --no-deps bfcl-eval mpmath -c constraints.txt
 	@touch $(VENV)/.run $@
 

@@ -50,8 +50,8 @@ async def _serve(
     config: Config, agent: str, subject: str | None, at: tuple[str, int] | None, token: str | None
 ) -> None:
     from instar.compose import Workspace
-    from instar.service.desk import Desk
-    from instar.service.mcp_server import make_http_app, make_server
+    from instar.mcp.desk import Desk
+    from instar.mcp.server import make_http_app, make_server
 
     async with Workspace.open(config) as workspace:
         server = make_server(Desk(workspace, agent, subject, shared=at is not None))

@@ -23,6 +23,7 @@ LAYERS |= {
     "ablating": 6,
     "doctor": 6,
     "gateway": 6,
+    "mcp": 6,
     "once": 6,
     "standing": 6,
     "cli": 6,

@@ -25,8 +25,8 @@ from instar._memory_history import changes
 from instar.compose import Workspace
 from instar.config import load_config
 from instar.errors import UserError
+from instar.mcp.desk import Desk
 from instar.service import shapes
-from instar.service.desk import Desk
 from instar.service.sessions import Sessions
 from instar.store import Store
 from instar.types import MemoryStatus, Origin, Status

@@ -59,7 +59,10 @@ def solve(request: str, tools_url: str) -> dict[str, Any]:
     tools = office.get(tools_url).json()
     session = instar_client.session(NAME, request, tools=tools, model=NAME)
     told = session.recall().text
-    messages = [{"role": "system", "content": told}, {"role": "user", "content": request}]
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": told},
+        {"role": "user", "content": request},
+    ]
     begun = len(messages)
     used = 0
     for _ in range(_TURNS):

@@ -93,7 +93,7 @@ class Session:
             usage: ``prompt_tokens``, ``completion_tokens``, ``cost`` in US dollars.
         """
         if messages:
-            known = {"tools": list(tools)} if tools else {}
+            known: dict[str, Any] = {"tools": list(tools)} if tools else {}
             known |= {"model": model} if model else {}
             self._send("steps", {"messages": list(messages), **known, **usage})
 

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from instar.errors import InstarError
-from instar.service.desk import Desk, Reported, Saved, Searched
+from instar.mcp.desk import Desk, Reported, Saved, Searched
 
 __all__ = ["make_http_app", "make_server"]
 
