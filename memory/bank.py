@@ -30,6 +30,7 @@ from instar.types import (
     ToolSpec,
 )
 from memory import _traced as traced
+from memory._asking import Vectors
 from memory._follower import Follower, opened
 from memory._guard import GUARDS, Guard
 from memory._hybrid import Look, Words, fused
@@ -50,7 +51,6 @@ __all__ = ["GUARDS", "Bank", "Withholding"]
 _AGENT_TOOLS = frozenset({"finish"})
 _FIRST, _MOST = 4, 16
 """So many times as many as are wanted are looked at, and at most, where the first do not settle it."""
-_CACHED_TEXTS = 1024
 
 
 class Bank:
@@ -103,7 +103,7 @@ class Bank:
         self.namespaces = tuple(namespaces)
         self.near = near
         self.lexical = not embedder.lexical if lexical is None else lexical
-        self._texts: dict[str, list[float]] = {}
+        self._vectors = Vectors(lambda texts: self.embedder.embed(texts))
         self._guard = Guard(store)
         record = check_embedder(store, embedder)
         self._views = Views(store, record)
@@ -145,7 +145,7 @@ class Bank:
         """
         self.check_embedder()
         items = [op.item for op in ops if op.item is not None]
-        embedded = self._embed([occasion(i) for i in items])
+        embedded = self._vectors.of([occasion(i) for i in items])
         vectors = {i.id: v for i, v in zip(items, embedded, strict=True)}
         if self.near is not None and any(op.kind is OpKind.ADD for op in ops):
             ops = clustered(ops, vectors, self._views.of(generation).view, self.near)
@@ -180,19 +180,6 @@ class Bank:
     def reconcile(self) -> None:
         """Make the index hold what generations in use see; it is rebuilt where it is damaged."""
         self._follower.reconcile()
-
-    def _embed(self, texts: Sequence[str]) -> list[list[float]]:
-        distinct = list(dict.fromkeys(texts))
-        found = dict(zip(distinct, self.embedder.embed(distinct), strict=True)) if distinct else {}
-        return [found[t] for t in texts]
-
-    def _asked(self, text: str) -> list[float]:
-        """The vector of a question; the last ones are kept, for tasks come again."""
-        if text not in self._texts:
-            if len(self._texts) >= _CACHED_TEXTS:
-                self._texts = {}
-            (self._texts[text],) = self.embedder.embed([text])
-        return self._texts[text]
 
     # Reading
 
@@ -274,8 +261,8 @@ class Bank:
         mask = view.mask(look.places, look.at_hand, False, look.tried, look.shed)
         if not mask.any():
             return [], self.floor, self.margin
-        known = self._texts.get(look.text)
-        vector = await asyncio.to_thread(self._asked, look.text) if known is None else known
+        known = self._vectors.known(look.text)
+        vector = await asyncio.to_thread(self._vectors.asked, look.text) if known is None else known
         dense = self._nearest.among(view, vector, mask, n)
         if not (look.stuck or self.lexical):
             return dense, self.floor, self.margin
@@ -292,7 +279,7 @@ class Bank:
         """
         view = self._views.of(as_of).view
         with traced.searching(self.store, text, as_of) as search:
-            hits = view.scan(self._asked(text), view.rows(None, None), k)
+            hits = view.scan(self._vectors.asked(text), view.rows(None, None), k)
             traced.found(search, hits)
         return hits
 
