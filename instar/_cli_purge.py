@@ -26,6 +26,7 @@ _LABELS = {
     "stages": "records of the loop that change",
     "datasets": "datasets",
     "sessions": "checkpoints of sessions",
+    "stored": "items of agents' stores",
 }
 
 

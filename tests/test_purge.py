@@ -212,6 +212,31 @@ def test_a_subject_is_a_word_of_its_own(place: Path) -> None:
     assert holding(place, "call ann") == [] and holding(place, "annex") == ["instar.db"]
 
 
+@pytest.mark.parametrize(
+    ("text", "whole", "anywhere"),
+    [
+        ("live/support/ada", True, True),
+        ("live/support/Ada: x", True, True),
+        ("see live/support/ada.", True, True),
+        ("live/support/ada-2", False, True),
+        ("live/support/x.ada", False, True),
+        ("live/ada@x.org/bob", False, True),
+        ("live/support/adam", False, True),
+        ("live/support/ada-2 and Ada", True, True),
+        ("Ada-2 called", True, True),
+        ("ada@x.org", True, True),
+    ],
+)
+def test_in_a_place_a_longer_name_is_another_one(text: str, whole: bool, anywhere: bool) -> None:
+    for kind, held in (("subject", whole), ("text", anywhere)):
+        words = Wish.model_validate({"kind": kind, "value": "ada"}).words
+        assert words and words.said(text) is words.held({"x": [text]}) is held
+        assert (words.without(text) != text) is held
+    subject = Wish(kind="subject", value="ada").words
+    assert subject and not subject.held({"subject": "ada-2"}) and subject.held({"subject": "Ada"})
+    assert subject.names("ada") and not subject.names("ada-2") and subject.names("Ada Byron")
+
+
 def test_a_text_goes_from_notes_and_from_what_was_deleted_before(place: Path) -> None:
     with Store.open(place, create=False) as store:
         store.apply(

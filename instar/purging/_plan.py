@@ -57,6 +57,7 @@ class Found(Record):
         notes: Number of lines of the log and of other notes that change.
         runs: Number of episodes that go or change, by run.
         sessions: Those whose checkpoints go.
+        stored: What agents keep beside their memories, by namespace and key.
         adapters: Those trained on what goes.
         generations: Those that serve such an adapter, or prompts that were written from what goes.
         traces: Whether nothing but what is left of deleted records may hold the text.
@@ -72,6 +73,7 @@ class Found(Record):
     runs: dict[str, int] = Field(default_factory=dict)
     datasets: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()
     generations: tuple[str, ...] = ()
     notes: int = 0
@@ -154,6 +156,7 @@ class _Search:
             runs=files.touched_lines(self._workspace, target),
             datasets=tuple(datasets),
             sessions=tuple(sorted({id for ids in threads.values() for id in ids})),
+            stored=tuple(kept.stored(self._connection, self._words).values()),
             adapters=adapters,
             generations=self._serving(adapters, target),
             notes=sum(1 for _ in kept.notes(self._connection, target, gone)),

@@ -18,6 +18,7 @@ from instar._tables import (
     memory_versions,
     settings,
     stages,
+    store_items,
     tasks,
     trajectories,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "read_episode",
     "remembered",
     "remove",
+    "stored",
     "tasks_known",
 ]
 
@@ -127,6 +129,19 @@ def kept_stages(connection: Connection) -> dict[str, dict[str, Any]]:
     return {row.key: json.loads(row.value) for row in rows}
 
 
+def stored(connection: Connection, words: Words | None) -> dict[int, str]:
+    """Names, by row, of what agents keep beside their memories and what holds the words; none without."""
+    if words is None:
+        return {}
+    rows = connection.execute(select(store_items))
+    found = ((r.row, (*r.namespace.split("."), r.key), r.value) for r in rows)
+    return {
+        row: "/".join(named)
+        for row, named, value in found
+        if any(map(words.names, named)) or (words.may_hold(value) and words.held(json.loads(value)))
+    }
+
+
 # Taking out
 
 
@@ -154,14 +169,16 @@ def remove(
     _tasks(connection, target)
     _items(connection, target, at)
     _stages(connection, target, stale)
+    # Their vectors go with them.
+    _without(connection, store_items.c.row, stored(connection, target.words))
 
 
 def _change(connection: Connection, column: Any, name: Any, values: dict[str, Any]) -> None:
     connection.execute(update(column.table).where(column == name).values(values))
 
 
-def _without(connection: Connection, column: Any, names: Collection[str]) -> None:
-    chosen = func.json_each(json.dumps(sorted(names))).table_valued("value")
+def _without(connection: Connection, column: Any, names: Collection[str | int]) -> None:
+    chosen = func.json_each(json.dumps(list(names))).table_valued("value")
     connection.execute(delete(column.table).where(column.in_(select(chosen.c.value))))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -25,6 +25,10 @@ _FIELDS = frozenset(
 )
 _NAMING = ("id", "task", "trajectory", "item", "target", "via", "unit")
 """Keys under which a JSON object says which task, episode or memory it is about."""
+_LIVE = "live/"
+_PLACE = re.compile(rf"{_LIVE}[\w.@+/-]+")
+"""A namespace of sessions: of an agent, or of one of its subjects."""
+_ENDS, _GOES_ON = re.compile(r"\w[.@+-]$"), re.compile(r"[.@+-]\w")
 _STRUCTURE = 2
 """So many levels of a stage's JSON have keys that are ours, not data."""
 
@@ -34,7 +38,8 @@ class Words:
 
     Args:
         text: The text.
-        whole: Only where it is no part of a longer word.
+        whole: Only where it is no part of a longer word; in a place, such as the namespace of a subject,
+            only where it is no part of a longer name, for the customer ``ada-2`` is another than ``ada``.
     """
 
     def __init__(self, text: str, whole: bool) -> None:
@@ -47,7 +52,15 @@ class Words:
 
     def said(self, text: str) -> bool:
         """Whether a text holds it."""
-        return self._pattern.search(text) is not None
+        places = self._places(text)
+        return any(_counts(found, places) for found in self._pattern.finditer(text))
+
+    def names(self, label: str) -> bool:
+        """Whether a name, such as a label of a place, is it or holds it."""
+        return self.said(f"{_LIVE}{label}") if self.whole else self.said(label)
+
+    def _places(self, text: str) -> list[tuple[int, int]]:
+        return [found.span() for found in _PLACE.finditer(text)] if self.whole else []
 
     def may_hold(self, written: str) -> bool:
         """Whether JSON as written could hold it; quick, and never wrongly no."""
@@ -59,22 +72,30 @@ class Words:
 
     def without(self, text: str) -> str:
         """The text with a mark in its place."""
-        return self._pattern.sub(MARK, text)
+        places = self._places(text)
+        return self._pattern.sub(lambda m: MARK if _counts(m, places) else m[0], text)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _counts(found: re.Match[str], places: Sequence[tuple[int, int]]) -> bool:
+    if not any(start <= found.start() < end for start, end in places):
+        return True
+    before, after = found.string[: found.start()], found.string[found.end() :]
+    return _ENDS.search(before) is None and _GOES_ON.match(after) is None
+
+
+def _texts(value: Any, name: str = "") -> Iterator[str]:
     if isinstance(value, Enum):
         return
     if isinstance(value, str):
-        yield value
+        yield f"{_LIVE}{value}" if name == "subject" else value
     elif isinstance(value, Record):
-        for name in type(value).model_fields:
-            yield from _texts(getattr(value, name))
+        for field in type(value).model_fields:
+            yield from _texts(getattr(value, field))
     elif isinstance(value, Mapping):
         for key, one in value.items():
             if key not in _FIELDS:
                 yield key
-            yield from _texts(one)
+            yield from _texts(one, key)
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _texts(one)
