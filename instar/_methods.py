@@ -12,7 +12,7 @@ from instar._models import Models
 from instar.config import Config
 from instar.errors import ConfigError
 
-__all__ = ["build", "require"]
+__all__ = ["build", "require", "trainer"]
 
 _MAY_BE_OFF = ("agent.prompt", "finetune.train")
 
@@ -50,8 +50,8 @@ def require(config: Config) -> None:
 
     Raises:
         UnknownName: There is no such method.
-        ConfigError: The trainer does not learn from what the curator gives, or the curator asks a
-            model that is not on this machine.
+        ConfigError: The trainer does not learn from what the curator gives or cannot be shared by
+            several processes, or the curator asks a model that is not on this machine.
     """
     asked = [("curriculum.select", config.curriculum.select)]
     asked += [("curriculum.propose", name) for name in config.curriculum.propose]
@@ -71,6 +71,31 @@ def require(config: Config) -> None:
         )
     if config.train.trainer != "off":
         _must_fit(config.train.curator, config.train.trainer)
+        if config.train.processes > 1:
+            trainer(config)
+
+
+def trainer(config: Config) -> Any:
+    """The trainer of the settings, in several processes where they say so.
+
+    Raises:
+        ConfigError: It cannot be shared by so many.
+    """
+    made = build(
+        "finetune.train",
+        config.train.trainer,
+        config,
+        rank=config.train.rank,
+        lr=config.train.lr,
+        max_steps=config.train.steps,
+        seconds=60 * config.train.minutes if config.train.minutes else None,
+        device=config.model.device,
+    )
+    if config.train.processes == 1:
+        return made
+    from finetune.launching import Launched
+
+    return Launched(config.train.trainer, made, config.train.processes)
 
 
 def _must_fit(curator: str, trainer: str) -> None:

@@ -7,14 +7,15 @@ finds under that key and does not write twice.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from instar import _methods
 from instar._curating import curated
 from instar._loop import Job, Loop, Output, State, draw
-from instar._methods import build
 from instar._practice import choose, learn
 from instar._reflecting import distil, forget, weigh
 from instar._returning import came_back
@@ -243,7 +244,12 @@ async def train_adapter(loop: Loop, key: str, dataset: str, parent: str | None) 
 
             trainer.progress = watch
         seed = draw(loop.config, key)
-        adapter = await in_thread(lambda: trainer.train(*given, out, seed))
+        try:
+            adapter = await in_thread(lambda: trainer.train(*given, out, seed))
+        except asyncio.CancelledError:
+            # Processes of its own would go on while the workspace is not held any more.
+            getattr(trainer, "leave", lambda: None)()
+            raise
         give_back()
     return workspace.registry.record(adapter).name
 
@@ -272,16 +278,7 @@ def _trainer(
     from finetune.curate.base import RowSet
 
     config, workspace = loop.config, loop.workspace
-    trainer = build(
-        "finetune.train",
-        config.train.trainer,
-        config,
-        rank=config.train.rank,
-        lr=config.train.lr,
-        max_steps=config.train.steps,
-        seconds=60 * config.train.minutes if config.train.minutes else None,
-        device=config.model.device,
-    )
+    trainer = _methods.trainer(config)
     rows = RowSet.load(workspace.path / "datasets" / dataset)
     before = Path(workspace.registry.get(parent).path) if parent else None
     behind = {row["trajectory"] for row in rows.rows if "trajectory" in row}

@@ -116,7 +116,8 @@ class Practise(Section):
 class Train(Section):
     """From verified successes to an adapter; what is not set is the trainer's own default.
 
-    A dry run encodes the rows and says what a training would take, and makes no adapter.
+    A dry run encodes the rows and says what a training would take, and makes no adapter. Several
+    processes, one a device, share the rows of each step.
     """
 
     curator: str = "rft"
@@ -126,6 +127,7 @@ class Train(Section):
     lr: PositiveFloat | None = None
     rank: PositiveInt | None = None
     dry_run: bool = False
+    processes: PositiveInt = 1
 
 
 class Gate(Section):

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from finetune.train import _ranks
+
 if TYPE_CHECKING:
     import torch
     from trl import SFTTrainer
@@ -64,17 +66,20 @@ def answer_losses(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 def each_answer(
     model: Any, encoded: Encoded, pad: int, precision: AbstractContextManager[Any]
 ) -> list[list[float]]:
-    """Loss of each token of each row's answer under the model as it is, in nats."""
+    """Loss of each token of each row's answer under the model as it is, in nats.
+
+    Several processes share the rows out, and all of them get all losses.
+    """
     import torch
 
     collate = left_padded(pad)
     order = sorted(range(len(encoded.ids)), key=lambda i: len(encoded.ids[i]))
-    found: list[list[float]] = [[] for _ in order]
+    batches = [order[start : start + _ROWS] for start in range(0, len(order), _ROWS)]
+    found: dict[int, list[float]] = {}
     training = model.training
     model.eval()
     with torch.no_grad(), precision:
-        for start in range(0, len(order), _ROWS):
-            numbers = order[start : start + _ROWS]
+        for numbers in batches[_ranks.number() :: _ranks.count()]:
             rows = [{"input_ids": encoded.ids[i], "labels": encoded.labels[i]} for i in numbers]
             batch = {name: tensor.to(model.device) for name, tensor in collate(rows).items()}
             losses = answer_losses(model, batch).tolist()
@@ -82,7 +87,8 @@ def each_answer(
                 length = sum(label != IGNORED for label in encoded.labels[number])
                 found[number] = own[len(own) - length :]
     model.train(training)
-    return found
+    known = {number: own for part in _ranks.each(found) for number, own in part.items()}
+    return [known[number] for number in range(len(order))]
 
 
 def _weighted(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -109,6 +115,7 @@ def planned(kind: type[Any], rate: Callable[[int], float]) -> type[Any]:
                 output_dir or self.args.output_dir,
                 selected_adapters=["default"],
                 save_embedding_layers=False,
+                is_main_process=_ranks.first(),
             )
 
         def create_model_card(self, *_: Any, **__: Any) -> None:
@@ -134,6 +141,9 @@ def answer_trainer(losses: Losses | None = None) -> type[SFTTrainer]:
             num_items_in_batch: torch.Tensor | int | None = None,
         ) -> torch.Tensor:
             total = (losses or _weighted)(model, inputs).sum()
-            return total / (num_items_in_batch or (inputs["labels"] != IGNORED).sum())
+            if num_items_in_batch is None:
+                return total / (inputs["labels"] != IGNORED).sum()
+            # That counts the answers of all processes, and their gradients are averaged.
+            return total * _ranks.count() / num_items_in_batch
 
     return AnswerTrainer

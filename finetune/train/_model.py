@@ -93,6 +93,7 @@ def load(
 
 
 def _four_bits(device: str, dtype: Any) -> dict[str, Any]:
+    import torch
     from transformers import BitsAndBytesConfig
 
     if device != "cuda":
@@ -105,7 +106,7 @@ def _four_bits(device: str, dtype: Any) -> dict[str, Any]:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
     )
-    return {"quantization_config": config, "device_map": {"": 0}}
+    return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
 
 
 def autocast(model: Any, precision: str) -> AbstractContextManager[Any]:

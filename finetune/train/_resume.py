@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from finetune.train import _ranks
 from instar.failpoints import reach
 
 __all__ = ["Checkpoints"]
@@ -25,7 +26,7 @@ _STALE = 7 * 24 * 3600.0
 
 
 class Checkpoints:
-    """The checkpoints of one training.
+    """The checkpoints of one training; of several processes the first one keeps them.
 
     Args:
         adapters: The folder ``adapters``.
@@ -66,6 +67,9 @@ class Checkpoints:
 
     def seal(self, step: int, facts: Mapping[str, Any]) -> None:
         """Make the checkpoint of a step count, and remove those before it."""
+        _ranks.wait()  # each process puts the state of its random numbers beside
+        if not _ranks.first():
+            return
         folder = self.folder / f"checkpoint-{step}"
         for path in folder.iterdir():
             _flush(path)
@@ -90,6 +94,8 @@ class Checkpoints:
         self._only(None)
 
     def _only(self, kept: Path | None) -> None:
+        if not _ranks.first():
+            return
         for path in self.folder.glob("checkpoint-*"):
             if path != kept:
                 shutil.rmtree(path)
@@ -100,6 +106,8 @@ class Checkpoints:
 
     def _forget_stale(self) -> None:
         """Remove trainings that nobody went on with for a week."""
+        if not _ranks.first():
+            return
         for path in self.folder.parent.glob("*"):
             if path != self.folder and time.time() - path.stat().st_mtime > _STALE:
                 shutil.rmtree(path, ignore_errors=True)

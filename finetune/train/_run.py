@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from finetune._convolution import shift_convolutions
 from finetune.curate.base import Form, form
 from finetune.registry import base_hash, seal, workspace_beside
-from finetune.train import _model
+from finetune.train import _model, _ranks
 from finetune.train._drift import Anchors
 from finetune.train._encode import require_form, stop_tokens
 from finetune.train._estimate import estimate, sentence
@@ -52,6 +52,8 @@ class AdapterTraining(ABC):
         rates: Default of the learning rate for a base below 20 million parameters, and above.
         curves: What the trainer logs beside the loss that the report keeps.
         generates: Whether the model also speaks while it is trained.
+        shared: Whether several processes may share the rows of a step: the loss that one returns
+            is the mean over its own rows, or the sum of its part times the number of processes.
         unit: Of the loss.
         unmoved: What to do about a training that moved nothing.
     """
@@ -62,6 +64,7 @@ class AdapterTraining(ABC):
     rates: ClassVar[tuple[float, float]] = (2e-3, 2e-4)
     curves: ClassVar[tuple[str, ...]] = ()
     generates: ClassVar[bool] = False
+    shared: ClassVar[bool] = False
     unit: ClassVar[str] = ""
     unmoved: ClassVar[str] = "raise train.lr or train.minutes"
     Config: type[Settings]
@@ -97,12 +100,8 @@ class AdapterTraining(ABC):
             UserError: There is nothing to train on, memory ran out, or nothing was learnt.
         """
         self.require(dataset)
-        written = workspace_beside(out)
-        try:
-            with _model.quiet():
-                return self._train(dataset, base, parent, out, written, seed)
-        finally:
-            shutil.rmtree(written, ignore_errors=True)
+        with _model.quiet():
+            return self._train(dataset, base, parent, out, seed)
 
     def dry_run(
         self, dataset: Dataset, base: Path, parent: Path | None, seed: int
@@ -167,9 +166,12 @@ class AdapterTraining(ABC):
         parts = self.parts(job, watch)
         given = arguments(self.config, job.recipe, plan.steps, checkpoints.folder, job.device)
         going_on = isinstance(job.model, PeftModel)
+        args = parts.config(**given, **parts.options)
+        # Several devices are for several processes; one would take a batch for each of them.
+        args._n_gpu = min(args.n_gpu, 1)
         trainer = parts.trainer(
             model=job.model,
-            args=parts.config(**given, **parts.options),
+            args=args,
             train_dataset=Table.from_dict(plan.columns),
             processing_class=job.tokenizer,
             peft_config=None if going_on else lora(self.config, job.recipe["targets"]),
@@ -185,7 +187,7 @@ class AdapterTraining(ABC):
         return max(1, min(wanted, self.config.max_steps))
 
     def _train(
-        self, dataset: Dataset, base: Path, parent: Path | None, out: Path, written: Path, seed: int
+        self, dataset: Dataset, base: Path, parent: Path | None, out: Path, seed: int
     ) -> Adapter:
         began = time.monotonic()
         job = self.job(dataset, base, parent, seed)
@@ -200,20 +202,32 @@ class AdapterTraining(ABC):
         moved = before.require_learnt(trainer.model, self.unmoved)
         _model.interpolate(trainer.model, self.config.interpolation)
         metrics = plan.metrics | _course(watch, plan, self.config.batch)
-        metrics |= {"moved": moved, "device": job.device}
+        metrics |= {"moved": moved, "device": job.device, "processes": _ranks.count()}
         metrics |= anchors.drift(untrained, anchors.losses(trainer.model, job.pad, job.autocast))
-        _model.save(trainer.model, written, base.name)
-        draw_loss(watch.losses, written / "loss.png", self.unit)
         metrics["seconds_with_loading"] = round(time.monotonic() - began, 2)
-        return seal(
-            written,
-            out,
-            base=base_hash(base),
-            parent=parent.name if parent else None,
-            dataset=dataset.hash,
-            recipe=job.recipe,
-            metrics=metrics,
-        )
+        sealed = self._sealed(job, trainer.model, watch, out, metrics) if _ranks.first() else None
+        made = _ranks.from_first(sealed)
+        assert made is not None
+        return made
+
+    def _sealed(
+        self, job: Job, model: Any, watch: Watch, out: Path, metrics: dict[str, Any]
+    ) -> Adapter:
+        written = workspace_beside(out)
+        try:
+            _model.save(model, written, job.base.name)
+            draw_loss(watch.losses, written / "loss.png", self.unit)
+            return seal(
+                written,
+                out,
+                base=base_hash(job.base),
+                parent=job.parent.name if job.parent else None,
+                dataset=job.dataset.hash,
+                recipe=job.recipe,
+                metrics=metrics,
+            )
+        finally:
+            shutil.rmtree(written, ignore_errors=True)
 
     def _run(self, trainer: Any, plan: Plan, watch: Watch, checkpoints: Checkpoints) -> None:
         last = checkpoints.latest()

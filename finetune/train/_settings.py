@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from finetune.train import _ranks
 from instar.types import Record
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ class Settings(Record):
         quantize: ``nf4`` holds the frozen base in four bits (QLoRA, Dettmers et al. 2023); needs
             CUDA and bitsandbytes.
         lr: Peak learning rate; None is a default by the size of the base.
-        batch: Rows a step.
-        micro: Rows at a time on the device, a divisor of ``batch``; None is all of them.
+        batch: Rows a step, whatever number of processes shares them.
+        micro: Rows at a time on a device, a divisor of ``batch``; None is all of them, or the share
+            of each process.
         epochs: Passes over the rows, unless ``max_steps`` or ``seconds`` end it before.
         seconds: Ceiling of the training itself, without loading; None is none.
         max_length: Longer rows, in tokens, are left out.
@@ -104,9 +106,11 @@ def arguments(
         "max_steps": steps,
         "learning_rate": recipe["lr"],
         "per_device_train_batch_size": settings.at_once,
-        "gradient_accumulation_steps": settings.batch // settings.at_once,
+        "gradient_accumulation_steps": settings.batch // settings.at_once // _ranks.count(),
         "bf16": recipe["precision"] == "bf16",
         "use_cpu": device == "cpu",
+        # The layers with an adapter take part in every row.
+        "ddp_find_unused_parameters": False,
         "seed": recipe["seed"],
         "data_seed": recipe["seed"],
         "train_sampling_strategy": "sequential",

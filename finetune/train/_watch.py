@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from finetune.train import _ranks
 from finetune.train._resume import Checkpoints
 from finetune.train.base import OnProgress, Progress
+from instar.errors import Stopped
 from instar.failpoints import reach
 
 __all__ = ["Watch", "callback"]
@@ -90,6 +92,14 @@ class Watch:
             seconds = round(self.seconds, 2)
             self._progress(Progress(step=step, steps=self.planned, loss=loss, seconds=seconds))
 
+    def agree(self, over: bool, save: bool) -> tuple[bool, bool]:
+        """Whether this was the last step and whether it is saved, as the first process has it."""
+        leaving = self.left is not None
+        over, save, leaving, self.planned = _ranks.from_first((over, save, leaving, self.planned))
+        if leaving and self.left is None:
+            self.left = Stopped("The first process was asked to leave.")
+        return over, save
+
 
 def callback(watch: Watch, checkpoints: Checkpoints) -> Any:
     """What a trainer of transformers calls at every step, for a watch."""
@@ -102,23 +112,20 @@ def callback(watch: Watch, checkpoints: Checkpoints) -> Any:
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             reach("train.step")
 
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if watch.stop_after(state.global_step):
-                control.should_training_stop = True
-            else:
-                control.should_save = checkpoints.due()
-
         def on_log(
             self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any
         ) -> None:
             if "loss" not in logs:
                 return
+            # Every step is logged, and after that it may be saved.
+            over = watch.stop_after(state.global_step)
+            save = not over and checkpoints.due()
             try:
                 watch.note(state.global_step, float(logs["loss"]), logs)
             except Exception as error:  # noqa: BLE001 - raised again once the step is saved
                 watch.left = error
-                control.should_training_stop = True
-                control.should_save = checkpoints.wanted
+                over, save = True, checkpoints.wanted
+            control.should_training_stop, control.should_save = watch.agree(over, save)
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             checkpoints.seal(state.global_step, watch.state())

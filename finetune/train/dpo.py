@@ -49,6 +49,7 @@ class DirectPreferenceOptimisation(AdapterTraining):
     fields = ("prompt", "chosen", "rejected", "tools")
     forms = ("pairs",)
     rates = (5e-4, 2e-5)
+    shared = True
     curves = ("rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected")
     config: Config
 

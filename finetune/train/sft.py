@@ -46,6 +46,7 @@ class SupervisedFineTuning(AdapterTraining):
 
     id = "sft"
     unit = "nats a token"
+    shared = True
     config: Config
 
     def plan(self, job: Job) -> Plan:

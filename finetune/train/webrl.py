@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from finetune.train import _ranks
 from finetune.train._encode import Encoded, encode, require_rows
 from finetune.train._job import Job, Parts, Plan
 from finetune.train._loss import answer_losses, each_answer, left_padded, planned
@@ -45,6 +46,7 @@ class WebRL(AdapterTraining):
 
     id = "webrl"
     rates = (1e-3, 5e-5)
+    shared = True
     config: Config
 
     def plan(self, job: Job) -> Plan:
@@ -116,7 +118,9 @@ def _ratio_trainer(beta: float, batch: int) -> type[SFTTrainer]:
             ratio = -answer_losses(model, inputs).sum(dim=1) - inputs["start"]
             squares = (beta * ratio - inputs["advantage"]) ** 2
             # Where the number of learnt tokens is given, the sum over the micro-batches of a step
-            # is the loss of that step; a step always has as many rows as the batch.
-            return squares.mean() if num_items_in_batch is None else squares.sum() / batch
+            # is the loss of that step; a step always has as many rows as the batch. The gradients
+            # of several processes are averaged.
+            whole = squares.sum() * _ranks.count() / batch
+            return squares.mean() if num_items_in_batch is None else whole
 
     return RatioTrainer
