@@ -13,8 +13,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from instar_client import Client, use_session
+from instar_client.asgi import PreparedSession
 
 from instar._outside_steps import merged
 from instar.benching import Request, measure
@@ -24,6 +27,8 @@ from instar.errors import ConfigError, UserError, WorkspaceError
 from instar.evolve import evolve
 from instar.progress import Progress
 from instar.service.attempts import Attempts
+from instar.service.sessions import NoSession, Sessions
+from instar.service.shapes import Begin
 from instar.types import Result, Split, Status, Step, StopReason, ToolCall
 
 QUIET = Progress(quiet=True)
@@ -237,11 +242,39 @@ def test_what_was_seen_is_the_truth_about_calls():
 
 
 async def test_a_session_that_was_not_prepared_is_refused(tmp_path):
-    from instar.service import shapes
-
     async with Workspace.open(config(tmp_path)) as workspace:
         attempts = Attempts(workspace)
         with pytest.raises(UserError, match="INSTAR_SESSION"):
-            attempts.begin(shapes.Begin(agent="a", task="b"))
+            attempts.begin(Begin(agent="a", task="b"))
         with pytest.raises(UserError, match="or it is over"):
-            attempts.begin(shapes.Begin(agent="a", task="b", session="s"))
+            attempts.begin(Begin(agent="a", task="b", session="s"))
+
+
+async def test_a_served_agent_takes_the_session_of_the_request():
+    sent: list[str] = []
+    client = Client("http://127.0.0.1:9", redact=lambda text: sent.append(text) or text)
+
+    async def agent(scope: Any, receive: Any, send: Any) -> None:
+        client.session("support", "refund")
+
+    app = PreparedSession(agent)
+    await app({"headers": [(b"instar-session", b"s-1")]}, None, None)
+    assert "s-1" in sent
+    sent.clear()
+    await app({"headers": []}, None, None)
+    assert "refund" in sent and "s-1" not in sent
+    with use_session(None), use_session("s-2"), use_session(None):
+        client.session("support", "refund")
+    assert "s-2" in sent
+    client.close(0)
+
+
+async def test_a_session_at_work_is_taken_up_by_its_own_agent_alone(tmp_path):
+    async with Workspace.open(config(tmp_path)) as workspace:
+        sessions = Sessions(workspace)
+        begun = sessions.begin(Begin(agent="support", task="refund"))
+        again = sessions.begin(Begin(agent="support", task="refund", session=begun.session))
+        assert again == begun and len(workspace.store.trajectories()) == 1
+        for other in ({"agent": "sales"}, {"agent": "support", "subject": "ada"}):
+            with pytest.raises(NoSession, match="no session"):
+                sessions.begin(Begin(task="refund", session=begun.session, **other))
