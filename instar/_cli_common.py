@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
@@ -122,15 +122,21 @@ def by_prefix(text: str, known: Iterable[str]) -> str:
     return text if text in found or not found else found[0]
 
 
-def wait_for(work: Coroutine[Any, Any, Value], again: str = "") -> Value:
+def wait_for(
+    work: Coroutine[Any, Any, Value],
+    again: str = "",
+    loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> Value:
     """Run a command's coroutine; Ctrl-C ends it with one line and exit code 130.
 
     Args:
         work: The command.
         again: The command that goes on where this one was interrupted.
+        loop: Makes the event loop; None makes asyncio's own.
     """
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=loop) as runner:
+            return runner.run(work)
     except KeyboardInterrupt:
         hint = f" To go on, type: {again}" if again else ""
         typer.echo(f"Interrupted; what was finished is saved.{hint}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -13,7 +14,7 @@ from instar._cli_common import Folder, Options, load, wait_for
 if TYPE_CHECKING:
     from instar.config import Config
 
-__all__ = ["LOOPBACK", "Address", "Host", "Port", "listen", "register", "token_for"]
+__all__ = ["LOOPBACK", "Address", "Host", "Port", "listen", "register", "server_loop", "token_for"]
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _TOKEN = "INSTAR_TOKEN"
@@ -40,7 +41,7 @@ def serve(
     Requests bear the token in the environment variable INSTAR_TOKEN, if it is set.
     """
     token = token_for(host, "serve")
-    wait_for(_serve(load(workspace, None, option), (host, port), token))
+    wait_for(_serve(load(workspace, None, option), (host, port), token), loop=server_loop)
 
 
 def token_for(host: str, command: str) -> str | None:
@@ -72,6 +73,15 @@ def token_for(host: str, command: str) -> str | None:
     return token
 
 
+def server_loop() -> asyncio.AbstractEventLoop:
+    """The faster event loop where it is installed; on Windows it is not."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
 async def listen(app: Any, at: Address, say: Callable[[str], str]) -> None:
     """Serve an application until somebody asks to leave.
 
@@ -101,6 +111,7 @@ async def listen(app: Any, at: Address, say: Callable[[str], str]) -> None:
         raise UserError(
             f"Port {port} of {host} cannot be used. Choose another: --port 0 takes a free one."
         ) from error
+    sockets[0].listen(settings.backlog)  # from here on nobody is refused who has read the line
     address = sockets[0].getsockname()
     typer.echo(say(f"http://{host}:{address[1]}"), err=True)
     await uvicorn.Server(settings).serve(sockets)

@@ -25,11 +25,14 @@ class Server:
         self.go_on.set()
         self.left = threading.Event()
         self.fail_next = 0
+        self.fixed: bytes | None = None
         self.url = ""
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         self.headers.append(dict(request.headers))
         raw = await request.read()
+        if self.fixed is not None:
+            return web.Response(body=self.fixed, content_type="text/event-stream")
         try:
             body = json.loads(raw)
             body["messages"][-1]["content"]

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -184,7 +183,7 @@ def test_a_stream_arrives_as_it_comes_and_is_recorded(rig):
     rig.server.go_on.clear()
     chunks = rig.client().chat.completions.create(model="m", messages=ASK, stream=True)
     got = [next(chunks).choices[0].delta.content for _ in range(2)]
-    assert got[1] == "you " and not rig.sessions()[0].steps  # the second half is still held back
+    assert got[1] == "you " and not rig.sessions()  # the second half is still held back
     rig.server.go_on.set()
     got += [c.choices[0].delta.content or "" for c in chunks]
     assert "".join(got) == "you said refund order 417 "
@@ -323,6 +322,20 @@ def test_a_history_from_elsewhere_is_recorded_whole(rig):
     history = [*ASK, {"role": "assistant", "content": "which one?"}]
     rig.post({"model": "m", "messages": [*history, {"role": "user", "content": "417"}]})
     assert said(rig.sessions()[0]) == ["which one?", "you said 417"]
+
+
+def test_of_a_history_that_fits_nothing_the_reply_is_recorded(rig):
+    orphan = {"role": "tool", "tool_call_id": "gone", "content": "refunded"}
+    rig.post({"model": "m", "messages": [*ASK, orphan]})
+    assert said(rig.sessions()[0]) == ["you said refunded"] and rig.counts()["failed"] == 0
+
+
+def test_the_session_that_an_answer_names_can_be_named(rig):
+    first = rig.post({"model": "m", "messages": ASK})
+    named = {"Instar-Session": first.headers["instar-session"]}
+    reply = first.json()["choices"][0]["message"]
+    rig.post({"model": "m", "messages": [*ASK, reply, *ASK]}, **named)
+    assert said(rig.sessions()[0]) == ["you said refund order 417"] * 2
 
 
 # What breaks
@@ -467,6 +480,7 @@ def test_what_is_too_long_or_leads_elsewhere_is_refused(rig):
     assert HTTP.get(f"{rig.url}/nowhere").status_code == 404
     odd = rig.post({"model": "m", "messages": ASK}, **{"Instar-Agent": "../x"})
     assert odd.status_code == 200 and rig.counts()["failed"] == 1
+    assert rig.counts()["last"].startswith("UserError: agent of a request: ")
 
 
 # Keys
@@ -534,7 +548,7 @@ def test_the_command_stands_before_a_server_and_drains_when_it_leaves(tmp_path, 
             client.chat.completions.create(
                 model="m", messages=[{"role": "user", "content": str(turn)}]
             )
-        run.send_signal(signal.SIGINT)
+        run.terminate()
         rest = run.stderr.read()
         run.wait()
     assert "Traceback" not in rest, rest

@@ -81,7 +81,9 @@ def test_every_library_imported_is_declared():
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for top in {n.split(".")[0] for n in names} - sys.stdlib_module_names - {*PACKAGES, *BESIDE}:
+            for top in (
+                {n.split(".")[0] for n in names} - sys.stdlib_module_names - {*PACKAGES, *BESIDE}
+            ):
                 # The name itself stands in where the library is not installed.
                 found = {canonicalize_name(d) for d in providers.get(top, [top])}
                 if not found & declared:

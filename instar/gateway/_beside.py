@@ -22,12 +22,13 @@ from instar.gateway._replies import Replied, replied
 from instar.gateway._requests import Scope, begun, memories_in, newest, scope_of
 from instar.gateway.counts import Counts
 from instar.service import shapes
+from instar.service._messages import BadMessage
 from instar.service.sessions import Sessions, new_id
-from instar.types import StopReason, Trajectory
+from instar.types import Recalled, StopReason
 
 __all__ = ["Beside", "Call"]
 
-_NAMED = 5_000
+_MET = 5_000
 _LEAVING = 30.0
 
 
@@ -54,6 +55,7 @@ class Call:
         mark: Digest of the history that it sent.
         new: What of that is not on record yet.
         by_name: Whether the caller says which session it is.
+        told: Whether memories were put in.
         session: Id of the session, which the answer tells.
     """
 
@@ -62,6 +64,7 @@ class Call:
     mark: bytes = b""
     new: Sequence[dict[str, Any]] = ()
     by_name: bool = False
+    told: bool = False
 
     def __post_init__(self) -> None:
         self.session = self.conversation.id if self.conversation else None
@@ -86,7 +89,7 @@ class Beside:
         self.sessions: Sessions = _LanedSessions(workspace, self._lane)
         self._budget, self._shadow = budget, shadow
         self._derived = Conversations()
-        self._named: OrderedDict[str, Conversation] = OrderedDict()
+        self._met: OrderedDict[str, Conversation] = OrderedDict()
 
     async def start(self) -> None:
         """Open the bank where it will be wanted, before the first call waits for it."""
@@ -129,42 +132,39 @@ class Beside:
         return call
 
     async def _of_history(self, scope: Scope, body: bytes) -> Call:
-        marks = digests(f"{scope.agent}\0{scope.subject or ''}", scope.messages)
+        marks = digests(_place(scope), scope.messages)
         talk = self._derived.take(marks, scope.messages)
         if talk is None:
-            talk = Conversation(new_id())
-            if not await self._wait_for(talk, *self._opening(talk, begun(scope))):
+            talk = self._meet(Conversation(new_id()))
+            if not await self._wait_for(talk, self._opening(talk, begun(scope))):
                 return Call(body)
             self.counts.sessions += 1
         return Call(body, talk, marks[-1], newest(scope.messages, marks, talk))
 
     async def _of_name(self, scope: Scope, body: bytes) -> Call:
-        """A call of a session that was begun at the service."""
-        marks = digests(scope.session, scope.messages)
-        talk = self._named.get(scope.session)
+        """A call of a session that the caller names: begun at the service, or here."""
+        marks = digests(_place(scope), scope.messages)
+        talk = self._met.get(scope.session)
         if talk is None:
-            talk = self._named[scope.session] = Conversation(scope.session)
-            if len(self._named) > _NAMED:
-                self._named.popitem(last=False)
+            talk = self._meet(Conversation(scope.session))
             if not await self._wait_for(talk, self._resuming(talk)):
-                self._named.pop(scope.session, None)
+                self._met.pop(talk.id, None)
                 return Call(body)
         new = newest(scope.messages, marks, talk)
         return Call(body, talk, marks[-1], new, by_name=True)
 
-    def _opening(self, talk: Conversation, asked: shapes.Begin) -> tuple[Work, Work]:
-        """Begin a session and recall; then keep it, which nobody waits for."""
-        begun: list[Trajectory] = []
+    def _meet(self, talk: Conversation) -> Conversation:
+        self._met[talk.id] = talk
+        if len(self._met) > _MET:
+            self._met.popitem(last=False)
+        return talk
 
+    def _opening(self, talk: Conversation, asked: shapes.Begin) -> Work:
         async def look() -> Any:
-            begun.append(self.sessions.opened(asked, talk.id))
-            return await self.sessions.look(begun[0])
+            talk.opened = self.sessions.opened(asked, talk.id)
+            return await self.sessions.look(talk.opened)
 
-        async def keep() -> None:
-            for opened in begun:
-                self.sessions.keep(opened)
-
-        return look, keep
+        return look
 
     def _resuming(self, talk: Conversation) -> Work:
         async def look() -> Any:
@@ -175,7 +175,7 @@ class Beside:
 
         return look
 
-    async def _wait_for(self, talk: Conversation, look: Work, *more: Work) -> bool:
+    async def _wait_for(self, talk: Conversation, look: Work) -> bool:
         """Take over what is recalled: at once if it comes within the budget, else for the next call.
 
         Returns:
@@ -183,8 +183,6 @@ class Beside:
         """
         found = asyncio.wrap_future(self._lane.put(look, urgent=True))
         found.add_done_callback(partial(self._take_over, talk))
-        for work in more:
-            self._put(work, urgent=True)
         done, _ = await asyncio.wait({found}, timeout=self._budget)
         self.counts.late += not done
         return not done or found.exception() is None
@@ -207,13 +205,7 @@ class Beside:
             self.counts.fail(error)
             return
         self.counts.shown += 1
-        memories, talk.memories = talk.memories, ()
-        if memories:
-
-            async def show() -> None:
-                self.sessions.show(talk.id, memories)
-
-            self._put(show)
+        call.told = True
 
     # A call ends
 
@@ -232,31 +224,53 @@ class Beside:
             return
         try:
             found = replied(body, whole) if body else None
-            if found is not None:
-                self._record(call, talk, found, stop)
-            else:
-                self.counts.unread += bool(body)
-                # As after any failure, the same call may come again.
-                self._wait(call, talk, talk.tail or call.mark)
+            self.counts.unread += bool(body) and found is None
+            self._record(call, talk, found, stop)
         except Exception as error:  # noqa: BLE001 - whatever it is, the agent goes on
             self.counts.fail(error)
 
     def _record(
-        self, call: Call, talk: Conversation, found: Replied, stop: StopReason | None
+        self, call: Call, talk: Conversation, found: Replied | None, stop: StopReason | None
     ) -> None:
+        """Have it written, and let the conversation wait for its next call, or for the same again."""
+        if found is None:
+            self._wait(call, talk, talk.tail or call.mark)
+            self._put(partial(self._write, talk, None, None, ()))
+            return
         sent = shapes.Steps.model_construct(
             messages=[*call.new, found.message],
             prompt_tokens=found.prompt_tokens,
             completion_tokens=found.completion_tokens,
         )
-
-        async def report() -> None:
-            self.sessions.report(talk.id, sent, None if found.whole else stop)
-
-        self._put(report, self._recorded)
+        shown: tuple[Recalled, ...] = ()
+        if call.told:
+            shown, talk.memories = talk.memories, ()
         talk.fresh = False
         talk.tail = after(call.mark, found.message) if found.whole else call.mark
         self._wait(call, talk, talk.tail)
+        why = None if found.whole else stop
+        self._put(partial(self._write, talk, sent, why, shown), self._recorded)
+
+    async def _write(
+        self,
+        talk: Conversation,
+        sent: shapes.Steps | None,
+        stop: StopReason | None,
+        shown: tuple[Recalled, ...],
+    ) -> None:
+        """One transaction for a call, that of the first makes the session."""
+        try:
+            if talk.opened is not None:
+                self.sessions.keep(talk.opened, sent, stop, shown)
+                talk.opened = None
+            elif sent is not None:
+                self.sessions.report(talk.id, sent, stop, shown)
+        except BadMessage:
+            if sent is None or len(sent.messages) == 1:
+                raise
+            # A history that fits nothing, such as answers to calls that it lacks: the reply is kept.
+            alone = sent.model_copy(update={"messages": sent.messages[-1:]})
+            await self._write(talk, alone, stop, shown)
 
     def _recorded(self) -> None:
         self.counts.recorded += 1
@@ -265,12 +279,10 @@ class Beside:
         if not call.by_name:
             self._derived.put(mark, talk)
 
-    def _put(
-        self, work: Work, then: Callable[[], None] = lambda: None, urgent: bool = False
-    ) -> None:
+    def _put(self, work: Work, then: Callable[[], None] = lambda: None) -> None:
         """Have something done that nobody waits for."""
         try:
-            done = asyncio.wrap_future(self._lane.put(work, urgent))
+            done = asyncio.wrap_future(self._lane.put(work))
         except queue.Full:
             self.counts.dropped += 1
             return
@@ -281,3 +293,8 @@ class Beside:
             self.counts.fail(error)
         else:
             then()
+
+
+def _place(scope: Scope) -> str:
+    """Whose conversations a request can go on with."""
+    return f"{scope.agent}\0{scope.subject or ''}"

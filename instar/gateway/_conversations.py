@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from instar.types import Recalled
+from instar.types import Recalled, Trajectory
 
 __all__ = ["SYSTEM", "Conversation", "Conversations", "after", "digests", "text_of"]
 
@@ -36,6 +36,7 @@ class Conversation:
         text: The memories in their fence, put into every call; empty where there are none.
         memories: What is to be kept as shown, once it is.
         fresh: Whether nothing is on record yet.
+        opened: The session as it began, until it is kept; the lane's.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Conversation:
     text: str = ""
     memories: tuple[Recalled, ...] = ()
     fresh: bool = True
+    opened: Trajectory | None = None
 
 
 class Conversations:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import queue
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, TypeAlias, TypeVar
@@ -17,11 +19,11 @@ __all__ = ["Lane", "Work"]
 
 Value = TypeVar("Value")
 Work: TypeAlias = Callable[[], Awaitable[Any]]
-_URGENT, _USUAL, _LAST = 0, 1, 2
+_GRACE = 1.0
 
 
 class Lane:
-    """Work done in the order in which it came, what is urgent before the rest.
+    """Work done in the order in which it came; what is urgent overtakes what came within a second.
 
     Args:
         most: So many pieces may wait.
@@ -44,7 +46,8 @@ class Lane:
         if self._waiting.qsize() >= self._most:
             raise queue.Full
         done: Future[Value] = Future()
-        self._waiting.put((_URGENT if urgent else _USUAL, next(self._number), work, done))
+        due = time.monotonic() + (0 if urgent else _GRACE)
+        self._waiting.put((due, next(self._number), work, done))
         return done
 
     async def settled(self) -> None:
@@ -57,7 +60,7 @@ class Lane:
 
     async def close(self, seconds: float) -> None:
         """Do what is waiting, for so many seconds at most, and stop."""
-        self._waiting.put((_LAST, next(self._number), None, None))
+        self._waiting.put((math.inf, next(self._number), None, None))
         await asyncio.to_thread(self._thread.join, seconds)
 
     def _run(self) -> None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from pydantic import ValidationError
+
+from instar.errors import UserError
 from instar.gateway._conversations import SYSTEM, Conversation, text_of
 from instar.service import shapes
 
@@ -75,18 +78,22 @@ def begun(scope: Scope) -> shapes.Begin:
     """The session that begins with a request.
 
     Raises:
-        ValidationError: A name that a header gives is none.
+        UserError: A name that a header gives is none.
     """
     tools = scope.asked.get("tools")
     known = [t for t in tools if _is_function(t)] if isinstance(tools, list) else []
-    return shapes.Begin(
-        agent=scope.agent,
-        task=_task(scope.messages),
-        subject=scope.subject,
-        shadow=scope.shadow,
-        tools=known[:_TOOLS],
-        model=str(scope.asked.get("model") or "unknown")[:_MODEL],
-    )
+    try:
+        return shapes.Begin(
+            agent=scope.agent,
+            task=_task(scope.messages),
+            subject=scope.subject,
+            shadow=scope.shadow,
+            tools=known[:_TOOLS],
+            model=str(scope.asked.get("model") or "unknown")[:_MODEL],
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{first['loc'][0]} of a request: {first['msg']}") from error
 
 
 def _is_function(tool: Any) -> bool:

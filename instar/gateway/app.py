@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from fastapi import Depends
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from instar.compose import Workspace
 from instar.gateway._asgi import Gone, coming, refuse, unless_gone, whole_body
@@ -89,6 +89,9 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
         if scope["type"] != "http" or self._is_service(scope):
             if scope["path"].startswith("/v1/sessions/"):
                 # Its session, and what was just said in it, may still be waiting to be written.
@@ -105,6 +108,16 @@ class Gateway:
         except _BrokenOff as error:
             # Nothing more is said, so that the caller sees the same: an answer without an end.
             _LOG.info("%s", error)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Write what is waiting before the server leaves: a signal may end the process right after."""
+
+        async def last(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown"):
+                await self._beside.close()
+            await send(message)
+
+        await self.service(scope, receive, last)
 
     def _is_service(self, scope: Scope) -> bool:
         path = scope["path"]

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from instar._config_layers import UNKNOWN
 from instar.compose import Serving, Workspace
 from instar.errors import UnknownName, UserError
-from instar.render import memory_line
 from instar.service import shapes
-from instar.service._messages import steps_of, tools_of
+from instar.service._messages import tools_of
+from instar.service._recording import shown, told
+from instar.service._telling import telling
 from instar.types import (
     Prompts,
     Recalled,
@@ -28,7 +28,6 @@ from instar.types import (
     StopReason,
     Task,
     Trajectory,
-    Usage,
 )
 
 __all__ = ["AlreadyScored", "NoSession", "Sessions", "new_id", "place"]
@@ -118,9 +117,22 @@ class Sessions:
             started=self._clock(),
         )
 
-    def keep(self, opened: Trajectory) -> None:
-        """Keep a session that begins."""
-        self._workspace.store.save_trajectory(opened, stage="live")
+    def keep(
+        self,
+        opened: Trajectory,
+        asked: shapes.Steps | None = None,
+        stop: StopReason | None = None,
+        memories: Sequence[Recalled] = (),
+    ) -> None:
+        """Keep a session that begins, with what happened in it so far; as `report`.
+
+        Raises:
+            BadMessage: A message is none.
+        """
+        lived = opened.model_copy(update=shown(opened, memories))
+        if asked is not None:
+            lived = lived.model_copy(update=told(lived, asked, stop, self._clock()))
+        self._workspace.store.save_trajectory(lived, stage="live")
 
     async def recall(self, session: str, asked: shapes.Asked) -> shapes.Recalled:
         """The memories for a session's task, or for what it is stuck at; often none.
@@ -130,54 +142,19 @@ class Sessions:
         """
         lived = self.of(session)
         found = await self._recollect(lived, asked.about)
-        told, shown = self._told(lived, found, asked.k)
-        if shown:
-            bank = {"bank": lived.bank or found.bank}
-            self._change(session, lambda t: {**self._with(t, shown), **bank})
-        return told
+        said, new = telling(found, asked.k, lived.arm == _SHADOW, self.prompts)
+        if new:
+            bank, since = lived.bank or found.bank, self._turns(lived)
+            self._change(session, lambda t: {**shown(t, new, since), "bank": bank})
+        return said
 
     async def look(
         self, lived: Trajectory, asked: shapes.Asked | None = None
     ) -> tuple[shapes.Recalled, tuple[Recalled, ...]]:
-        """What a session recalls, and of it what is to be kept as shown with `show`; in shadow none is."""
+        """What a session recalls, and of it what is to be kept as shown; in shadow none is."""
         asked = asked or shapes.Asked()
-        return self._told(lived, await self._recollect(lived, asked.about), asked.k)
-
-    def _told(
-        self, lived: Trajectory, found: Recollection, k: int | None
-    ) -> tuple[shapes.Recalled, tuple[Recalled, ...]]:
-        shadow = lived.arm == _SHADOW
-        kept = found.memories[:k]
-        # In shadow nothing is shown, and by no draw: it must not look like a memory that was withheld.
-        new = () if shadow else kept
-        text = self._fenced([memory_line(m) for m in new if m.shown])
-        told = [
-            shapes.Memory(
-                label=m.label,
-                id=m.item,
-                title=m.title,
-                when=m.when,
-                content=m.content,
-                relevance=m.relevance,
-            )
-            for m in kept
-            if m.shown
-        ]
-        return shapes.Recalled(memories=told, text=text, shadow=shadow), new
-
-    def show(self, session: str, memories: tuple[Recalled, ...]) -> None:
-        """Keep that a session is shown memories from now on.
-
-        Raises:
-            NoSession: There is no such session.
-        """
-        self._change(session, lambda t: self._with(t, memories))
-
-    def _with(self, lived: Trajectory, memories: tuple[Recalled, ...]) -> dict[str, Any]:
-        """What becomes of a session that is shown memories from now on."""
-        since = self._turns(lived)
-        new = (m.model_copy(update={"since": since}) for m in memories)
-        return {"memories": (*lived.memories, *new)}
+        found = await self._recollect(lived, asked.about)
+        return telling(found, asked.k, lived.arm == _SHADOW, self.prompts)
 
     def _turns(self, lived: Trajectory) -> int:
         """How many turns are over."""
@@ -200,11 +177,6 @@ class Sessions:
             shed=serving.shed,
         )
 
-    def _fenced(self, lines: list[str]) -> str:
-        prompts = self.prompts
-        parts = [prompts.memory_open, *lines, prompts.memory_close, prompts.after_memory]
-        return "\n".join(part for part in parts if part) if lines else ""
-
     def namespace(self, session: str) -> str:
         """Whose a session is.
 
@@ -214,41 +186,25 @@ class Sessions:
         return self.of(session).task.namespace
 
     def report(
-        self, session: str, asked: shapes.Steps, stop: StopReason | None = None
+        self,
+        session: str,
+        asked: shapes.Steps,
+        stop: StopReason | None = None,
+        memories: Sequence[Recalled] = (),
     ) -> shapes.Recorded:
         """Take down what happened; tools may answer the calls of an earlier report.
 
         Args:
             stop: Why nothing more came, where that is known.
+            memories: Shown from here on.
 
         Raises:
             NoSession: There is no such session.
             BadMessage: A message is none.
         """
-        tools = tools_of(asked.tools)
-
-        def more(lived: Trajectory) -> dict[str, Any]:
-            earlier, last = lived.steps[:-1], lived.steps[-1] if lived.steps else None
-            steps = (*earlier, *steps_of(asked.messages, last))
-            used = Usage(
-                calls=len(steps) - len(lived.steps),
-                prompt_tokens=asked.prompt_tokens,
-                completion_tokens=asked.completion_tokens,
-                cost=asked.cost,
-            )
-            answers = len(steps) > len(lived.steps) and not steps[-1].calls
-            went_on = StopReason.INTERRUPTED if lived.stop is StopReason.FAULT else lived.stop
-            return {
-                "steps": steps,
-                "usage": lived.usage + used,
-                "answer": steps[-1].content if answers else lived.answer,
-                "seconds": max(0.0, self._clock() - lived.started),
-                "stop": stop or went_on,
-                "tools": lived.tools or tools,
-                "model": asked.model if lived.model == UNKNOWN else lived.model,
-            }
-
-        lived = self._change(session, more)
+        lived = self._change(
+            session, lambda t: {**shown(t, memories), **told(t, asked, stop, self._clock())}
+        )
         return shapes.Recorded(session=session, steps=len(lived.steps))
 
     def outcome(self, session: str, asked: shapes.Outcome) -> shapes.Recorded:
@@ -302,16 +258,24 @@ class Sessions:
             NoSession: There is no such session.
         """
         try:
-            lived = self._workspace.store.trajectory(session)
-        except UnknownName:
-            lived = None
-        if lived is None or lived.purpose != "live":
-            raise NoSession.named(session)
-        return lived
+            return _live(self._workspace.store.trajectory(session), session)
+        except UnknownName as error:
+            raise NoSession.named(session) from error
 
     def _change(self, session: str, change: Callable[[Trajectory], dict[str, Any]]) -> Trajectory:
-        self.of(session)
-        return self._workspace.store.change_trajectory(session, change)
+        try:
+            return self._workspace.store.change_trajectory(
+                session, lambda lived: change(_live(lived, session))
+            )
+        except UnknownName as error:
+            raise NoSession.named(session) from error
+
+
+def _live(lived: Trajectory, session: str) -> Trajectory:
+    """The same if it is a session; what was practised is nobody's business."""
+    if lived.purpose != "live":
+        raise NoSession.named(session)
+    return lived
 
 
 def place(agent: str, subject: str | None) -> str:
