@@ -24,9 +24,9 @@ from instar._exchange import first_generation
 from instar._purge_pages import rewrite
 from instar.compose import Workspace
 from instar.evolve import evolve_until
+from instar.mcp.desk import Desk
 from instar.progress import Progress
 from instar.purging import Wish, find, purge
-from instar.service.desk import Desk
 from instar.service.sessions import place
 from instar.store import Store
 from instar.types import MemoryOp, OpKind
