@@ -120,8 +120,10 @@ async def listen(app: Any, at: Address, say: Callable[[str], str]) -> None:
 async def _serve(config: Config, at: Address, token: str | None) -> None:
     from instar.compose import Workspace
     from instar.service.app import make_app
+    from instar.service.warm import warm
 
     async with Workspace.open(config) as workspace:
+        warm(workspace)
 
         def say(url: str) -> str:
             return (

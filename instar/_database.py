@@ -7,6 +7,7 @@ kill and a loss of power. Every fault of the file becomes a `WorkspaceError` tha
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,8 @@ class Database:
             _make_folder(path.parent)
         self.engine = _engine(path)
         self._watch: sqlite3.Connection | None = None
+        # SQLite lets those who wait for its lock poll, the longer the later; a queue is fair.
+        self._writing = threading.Lock()
         try:
             self._bring_to_version()
         except BaseException:
@@ -64,7 +67,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection in one transaction: all of the block is kept, or nothing of it."""
-        with _faults(self.path), self.engine.connect() as connection:
+        with _faults(self.path), self._writing, self.engine.connect() as connection:
             connection = connection.execution_options(instar_write=True)
             with connection.begin():
                 yield connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 
 __all__ = ["Vectors"]
@@ -18,7 +19,7 @@ class Vectors:
 
     def __init__(self, embed: Callable[[Sequence[str]], list[list[float]]]) -> None:
         self._embed = embed
-        self._questions: dict[str, list[float]] = {}
+        self._questions: dict[str, array[float]] = {}
 
     def of(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text."""
@@ -28,14 +29,17 @@ class Vectors:
         found = dict(zip(distinct, self._embed(distinct), strict=True))
         return [found[text] for text in texts]
 
-    def known(self, question: str) -> list[float] | None:
+    def known(self, question: str) -> Sequence[float] | None:
         """That of a question which was asked lately."""
         return self._questions.get(question)
 
-    def asked(self, question: str) -> list[float]:
+    def asked(self, question: str) -> Sequence[float]:
         """That of a question."""
-        if question not in self._questions:
+        vector = self._questions.get(question)
+        if vector is None:
+            (made,) = self._embed([question])
+            vector = array("f", made)  # an eighth of what a list takes
             if len(self._questions) >= _CACHED:
-                self._questions = {}
-            (self._questions[question],) = self._embed([question])
-        return self._questions[question]
+                self._questions = {}  # anew, for another thread may be reading
+            self._questions[question] = vector
+        return vector

@@ -59,7 +59,9 @@ def test_an_outcome_before_its_session_is_refused_and_fits_once_there_is_one(htt
 def test_a_method_or_a_place_that_is_not_there_is_said_to_be(http):  # noqa: F811
     wrong = http.put("/v1/sessions", json=BEGIN)
     assert wrong.status_code == 405 and wrong.headers["allow"] == "POST" and wrong.json()["error"]
-    assert http.get("/v2/sessions").status_code == 404
+    nowhere = http.get("/v2/sessions")
+    assert nowhere.status_code == 404 and "/docs" in nowhere.json()["error"]
+    assert http.get("/").headers["location"] == "/docs"
 
 
 def test_without_the_token_a_caller_learns_which_kind_is_wanted(folder):  # noqa: F811

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
@@ -34,6 +34,7 @@ __all__ = ["API", "MOST_BYTES", "guard", "make_app"]
 API = 1
 """Version of what is spoken; a client names its own in the header ``Instar-API``."""
 
+_NOTHING = "There is nothing here; /docs says what there is."
 _LOG = logging.getLogger(__name__)
 _REFUSED: dict[int | str, dict[str, Any]] = {
     status: {"model": shapes.Problem, "description": why}
@@ -78,6 +79,11 @@ def make_app(
     def healthz() -> dict[str, str]:
         """Whether the service answers."""
         return {"status": "ok"}
+
+    @app.get("/", include_in_schema=False)
+    def root() -> RedirectResponse:
+        """Somebody looks in with a browser."""
+        return RedirectResponse("/docs")
 
     guarded = [Depends(guard(token))]
     if token is not None:
@@ -177,7 +183,8 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def refused(_: Request, error: HTTPException) -> Response:
-        return say(error.status_code, str(error.detail), error.headers)
+        text = _NOTHING if error.detail == "Not Found" else str(error.detail)
+        return say(error.status_code, text, error.headers)
 
     @app.exception_handler(RequestValidationError)
     def unfit(_: Request, error: RequestValidationError) -> Response:

@@ -7,6 +7,7 @@ subjects of one agent, apart: recall looks in the session's own and in those tha
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -140,12 +141,15 @@ class Sessions:
         Raises:
             NoSession: There is no such session.
         """
-        lived = self.of(session)
+        # Whoever waits for the file does so in a thread: the loop has others to serve.
+        lived = await asyncio.to_thread(self.of, session)
         found = await self._recollect(lived, asked.about)
         said, new = telling(found, asked.k, lived.arm == _SHADOW, self.prompts)
         if new:
             bank, since = lived.bank or found.bank, self._turns(lived)
-            self._change(session, lambda t: {**shown(t, new, since), "bank": bank})
+            await asyncio.to_thread(
+                self._change, session, lambda t: {**shown(t, new, since), "bank": bank}
+            )
         return said
 
     async def look(
