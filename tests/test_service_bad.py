@@ -32,6 +32,19 @@ def test_a_body_that_is_no_json_object_is_refused_everywhere(http, body):  # noq
             assert "\n" not in error and "Traceback" not in error
 
 
+def test_half_a_character_or_a_number_that_is_none_is_refused_and_costs_nothing(http):  # noqa: F811
+    session = begin(http)
+    steps = f"/v1/sessions/{session}/steps"
+    said = r'{"messages": [{"role": "assistant", "content": "half \ud800"}]}'
+    tool = r'{"agent": "a", "task": "t", "tools": [{"name": "x\udfff"}]}'
+    odd = '{"messages": [{"role": "assistant", "content": "x", "odd": NaN}]}'
+    for path, body in ((steps, said), ("/v1/sessions", tool), (steps, odd)):
+        answer = http.post(path, content=body.encode(), headers=AS_JSON)
+        assert answer.status_code == 422, answer.text
+        assert "a number or a text in it is none" in answer.json()["error"]
+    assert http.post(steps, json=SENT["steps"]).json()["steps"] == 2
+
+
 def test_a_newer_client_is_told_so_everywhere(http):  # noqa: F811
     session = begin(http)
     bodies = [BEGIN, *SENT.values()]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
-from instar.service.shapes import Shape
+from instar.service.shapes import Shape, writable
 
 __all__ = [
     "Batch",
@@ -24,21 +23,9 @@ __all__ = [
 ]
 
 
-V = TypeVar("V")
-
-
-def _writable(value: V) -> V:
-    """A value that can be kept: JSON as Python reads it knows more, such as NaN and half a character."""
-    try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise ValueError("a number or a text in it is none, or it is too deep") from error
-    return value
-
-
 Label = Annotated[str, StringConstraints(pattern=r"^[^.\x00]+$", max_length=1_000)]
 Labels = Annotated[list[Label], Field(max_length=100)]
-Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_writable)]
+Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(writable)]
 Some = Annotated[int, Field(ge=0, le=2**31)]
 
 
@@ -62,7 +49,7 @@ class Put(Shape):
     op: Literal["put"]
     namespace: Annotated[list[Label], Field(min_length=1, max_length=100)]
     key: Text
-    value: Annotated[dict[str, JsonValue] | None, AfterValidator(_writable)]
+    value: Annotated[dict[str, JsonValue] | None, AfterValidator(writable)]
     index: Annotated[list[Text], Field(max_length=100, default_factory=list)]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from instar._config_layers import UNKNOWN
 
@@ -23,7 +24,20 @@ __all__ = [
     "Steps",
     "Worth",
     "is_name",
+    "writable",
 ]
+
+V = TypeVar("V")
+
+
+def writable(value: V) -> V:
+    """A value that can be kept: JSON as Python reads it knows more, such as NaN and half a character."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ValueError("a number or a text in it is none, or it is too deep") from error
+    return value
+
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$"
 Name = Annotated[str, StringConstraints(pattern=_NAME)]
@@ -63,7 +77,9 @@ class Begin(Shape):
     ]
     subject: Name | None = None
     shadow: bool = False
-    tools: Annotated[list[dict[str, JsonValue]], Field(max_length=200)] = []
+    tools: Annotated[
+        list[dict[str, JsonValue]], Field(max_length=200), AfterValidator(writable)
+    ] = []
     model: Annotated[str, StringConstraints(max_length=200)] = UNKNOWN
     session: Annotated[str, StringConstraints(max_length=100)] | None = None
 
@@ -120,11 +136,15 @@ class Steps(Shape):
         model: What answered, where the session began without knowing it.
     """
 
-    messages: Annotated[list[dict[str, JsonValue]], Field(min_length=1, max_length=500)]
+    messages: Annotated[
+        list[dict[str, JsonValue]], Field(min_length=1, max_length=500), AfterValidator(writable)
+    ]
     prompt_tokens: Annotated[int, Field(ge=0)] = 0
     completion_tokens: Annotated[int, Field(ge=0)] = 0
     cost: Annotated[float, Field(ge=0)] | None = None
-    tools: Annotated[list[dict[str, JsonValue]], Field(max_length=200)] = []
+    tools: Annotated[
+        list[dict[str, JsonValue]], Field(max_length=200), AfterValidator(writable)
+    ] = []
     model: Annotated[str, StringConstraints(max_length=200)] = UNKNOWN
 
 
