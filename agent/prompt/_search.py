@@ -11,6 +11,8 @@ import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import gepa
+
 from agent.prompt._rewriting import Rewriting
 from instar.contracts import Attempt
 from instar.types import Prompts, Status, Task, Trajectory
@@ -68,7 +70,6 @@ class Search:
         seed: int,
     ) -> SearchFound:
         """Search until a ceiling is reached or every text is perfect where it was tried."""
-        import gepa
 
         def over(_: object) -> bool:
             spent = self._ran >= settings.episodes or self._rewriting.asked >= settings.rewritings
@@ -106,8 +107,6 @@ class Search:
         self, batch: list[Task], candidate: Mapping[str, str], capture_traces: bool = False
     ) -> Any:
         """Episodes of these tasks with a text, each with the world's score."""
-        from gepa import EvaluationBatch
-
         prompts = self._prompts.model_copy(update={_TEXT: candidate[_TEXT]})
         # A search may meet one task twice in a batch; an episode is run once.
         tasks = list({task.id: task for task in batch}.values())
@@ -116,7 +115,7 @@ class Search:
         by_task = {one.task.id: one for one in lived}
         made = [by_task[task.id] for task in batch]
         scores = [_score(one) for one in made]
-        return EvaluationBatch(outputs=made, scores=scores, trajectories=made)
+        return gepa.EvaluationBatch(outputs=made, scores=scores, trajectories=made)
 
     def make_reflective_dataset(
         self, candidate: Mapping[str, str], eval_batch: Any, components_to_update: list[str]
