@@ -78,14 +78,13 @@ class Launched:
         """
         self._trainer.require(dataset)
         environment = self._environment()
+        rows = RowSet.of([dict(row) for row in dataset.rows], {})
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
             job = Path(folder) / "job.json"
             told = {
                 "trainer": self._name,
                 "settings": self._settings,
-                "rows": str(
-                    RowSet.of([dict(row) for row in dataset.rows], {}).save(Path(folder) / "rows")
-                ),
+                "rows": str(rows.save(Path(folder) / "rows")),
                 "base": str(base.absolute()),
                 "parent": str(parent.absolute()) if parent else None,
                 "out": str(out.absolute()),

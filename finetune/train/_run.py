@@ -100,6 +100,7 @@ class AdapterTraining(ABC):
             UserError: There is nothing to train on, memory ran out, or nothing was learnt.
         """
         self.require(dataset)
+        out.mkdir(parents=True, exist_ok=True)  # where it cannot be, better now than afterwards
         with _model.quiet():
             return self._train(dataset, base, parent, out, seed)
 
