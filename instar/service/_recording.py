@@ -1,32 +1,92 @@
-"""What becomes of a session by what is reported of it, and by memories that it is shown."""
+"""A session as it begins, and what becomes of it by a report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from instar._config_layers import UNKNOWN
 from instar.service import shapes
 from instar.service._messages import steps_of, tools_of
-from instar.types import Recalled, StopReason, Trajectory, Usage
+from instar.types import (
+    Prompts,
+    Score,
+    ScoreSource,
+    Status,
+    StopReason,
+    Task,
+    Trajectory,
+    Usage,
+)
 
-__all__ = ["shown", "told"]
+__all__ = ["NONE", "SHADOW", "begun", "place", "reported"]
+
+SHADOW = "shadow"
+"""Arm of a session that is shown nothing."""
+NONE = "none"
+"""Generation of a session that began when none was active."""
 
 
-def told(
+def begun(
+    asked: shapes.Begin, id: str, generation: str, prompts: Prompts, now: float
+) -> Trajectory:
+    """A session that begins.
+
+    Args:
+        prompts: With the texts between which memories are fenced.
+        now: Seconds since the epoch.
+
+    Raises:
+        BadMessage: A tool is none.
+    """
+    task = Task(
+        id=f"task-{id}",
+        instruction=asked.task,
+        world="live",
+        namespace=place(asked.agent, asked.subject),
+        group=asked.agent,
+        family=asked.agent,
+        params={"agent": asked.agent, "subject": asked.subject},
+    )
+    unknown = Score(
+        status=Status.UNKNOWN, source=ScoreSource.SELF, evidence="nobody said how it went"
+    )
+    return Trajectory(
+        id=id,
+        task=task,
+        seed=int(id[2:10], 16) % 2**31,
+        generation=generation,
+        model=asked.model,
+        provider="client",
+        purpose="live",
+        arm=SHADOW if asked.shadow else "",
+        prompts=prompts,
+        tools=tools_of(asked.tools),
+        stop=StopReason.INTERRUPTED,
+        score=unknown,
+        started=now,
+    )
+
+
+def place(agent: str, subject: str | None) -> str:
+    """The namespace of an agent's sessions, or of those about one subject."""
+    return f"live/{agent}/{subject}" if subject else f"live/{agent}"
+
+
+def reported(
     lived: Trajectory, asked: shapes.Steps, stop: StopReason | None, now: float
 ) -> dict[str, Any]:
-    """The fields that a report changes.
+    """The fields of a session that a report changes.
 
     Args:
         stop: Why nothing more came, where that is known.
         now: Seconds since the epoch.
 
     Raises:
-        BadMessage: A message is none.
+        BadMessage: A message is none, or a tool.
     """
     earlier, last = lived.steps[:-1], lived.steps[-1] if lived.steps else None
     steps = (*earlier, *steps_of(asked.messages, last))
+    tools = tools_of(asked.tools)
     used = Usage(
         calls=len(steps) - len(lived.steps),
         prompt_tokens=asked.prompt_tokens,
@@ -41,19 +101,6 @@ def told(
         "answer": steps[-1].content if answers else lived.answer,
         "seconds": max(0.0, now - lived.started),
         "stop": stop or went_on,
-        "tools": lived.tools or tools_of(asked.tools),
+        "tools": lived.tools or tools,
         "model": asked.model if lived.model == UNKNOWN else lived.model,
     }
-
-
-def shown(
-    lived: Trajectory, memories: Sequence[Recalled], since: int | None = None
-) -> dict[str, Any]:
-    """The fields that change where memories are shown from now on.
-
-    Args:
-        since: How many turns are over, where that is not the number of steps on record.
-    """
-    turns = len(lived.steps) if since is None else since
-    new = (m.model_copy(update={"since": turns}) for m in memories)
-    return {"memories": (*lived.memories, *new)}

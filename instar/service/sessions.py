@@ -15,10 +15,9 @@ from typing import Any
 
 from instar.compose import Serving, Workspace
 from instar.errors import UnknownName, UserError
+from instar.render import memory_line
 from instar.service import shapes
-from instar.service._messages import tools_of
-from instar.service._recording import shown, told
-from instar.service._telling import telling
+from instar.service._recording import NONE, SHADOW, begun, place, reported
 from instar.types import (
     Prompts,
     Recalled,
@@ -27,13 +26,10 @@ from instar.types import (
     ScoreSource,
     Status,
     StopReason,
-    Task,
     Trajectory,
 )
 
 __all__ = ["AlreadyScored", "NoSession", "Sessions", "new_id", "place"]
-
-_SHADOW, _NONE = "shadow", "none"
 
 
 class NoSession(UserError):
@@ -93,30 +89,8 @@ class Sessions:
             BadMessage: A tool is none.
         """
         active = self._workspace.store.active()
-        task = Task(
-            id=f"task-{id}",
-            instruction=asked.task,
-            world="live",
-            namespace=place(asked.agent, asked.subject),
-            group=asked.agent,
-            family=asked.agent,
-            params={"agent": asked.agent, "subject": asked.subject},
-        )
-        return Trajectory(
-            id=id,
-            task=task,
-            seed=int(id[2:10], 16) % 2**31,
-            generation=active.id if active else _NONE,
-            model=asked.model,
-            provider="client",
-            purpose="live",
-            arm=_SHADOW if asked.shadow else "",
-            prompts=self.prompts,
-            tools=tools_of(asked.tools),
-            stop=StopReason.INTERRUPTED,
-            score=_unknown(),
-            started=self._clock(),
-        )
+        generation = active.id if active else NONE
+        return begun(asked, id, generation, self.prompts, self._clock())
 
     def keep(
         self,
@@ -130,9 +104,9 @@ class Sessions:
         Raises:
             BadMessage: A message is none.
         """
-        lived = opened.model_copy(update=shown(opened, memories))
+        lived = opened.model_copy(update=self._with(opened, memories))
         if asked is not None:
-            lived = lived.model_copy(update=told(lived, asked, stop, self._clock()))
+            lived = lived.model_copy(update=reported(lived, asked, stop, self._clock()))
         self._workspace.store.save_trajectory(lived, stage="live")
 
     async def recall(self, session: str, asked: shapes.Asked) -> shapes.Recalled:
@@ -144,21 +118,48 @@ class Sessions:
         # Whoever waits for the file does so in a thread: the loop has others to serve.
         lived = await asyncio.to_thread(self.of, session)
         found = await self._recollect(lived, asked.about)
-        said, new = telling(found, asked.k, lived.arm == _SHADOW, self.prompts)
-        if new:
-            bank, since = lived.bank or found.bank, self._turns(lived)
+        told, shown = self._told(lived, found, asked.k)
+        if shown:
+            bank = {"bank": lived.bank or found.bank}
             await asyncio.to_thread(
-                self._change, session, lambda t: {**shown(t, new, since), "bank": bank}
+                self._change, session, lambda t: {**self._with(t, shown), **bank}
             )
-        return said
+        return told
 
     async def look(
         self, lived: Trajectory, asked: shapes.Asked | None = None
     ) -> tuple[shapes.Recalled, tuple[Recalled, ...]]:
         """What a session recalls, and of it what is to be kept as shown; in shadow none is."""
         asked = asked or shapes.Asked()
-        found = await self._recollect(lived, asked.about)
-        return telling(found, asked.k, lived.arm == _SHADOW, self.prompts)
+        return self._told(lived, await self._recollect(lived, asked.about), asked.k)
+
+    def _told(
+        self, lived: Trajectory, found: Recollection, k: int | None
+    ) -> tuple[shapes.Recalled, tuple[Recalled, ...]]:
+        shadow = lived.arm == SHADOW
+        kept = found.memories[:k]
+        # In shadow nothing is shown, and by no draw: it must not look like a memory that was withheld.
+        new = () if shadow else kept
+        text = self._fenced([memory_line(m) for m in new if m.shown])
+        told = [
+            shapes.Memory(
+                label=m.label,
+                id=m.item,
+                title=m.title,
+                when=m.when,
+                content=m.content,
+                relevance=m.relevance,
+            )
+            for m in kept
+            if m.shown
+        ]
+        return shapes.Recalled(memories=told, text=text, shadow=shadow), new
+
+    def _with(self, lived: Trajectory, memories: Sequence[Recalled]) -> dict[str, Any]:
+        """What becomes of a session that is shown memories from now on."""
+        since = self._turns(lived)
+        new = (m.model_copy(update={"since": since}) for m in memories)
+        return {"memories": (*lived.memories, *new)}
 
     def _turns(self, lived: Trajectory) -> int:
         """How many turns are over."""
@@ -166,7 +167,7 @@ class Sessions:
 
     async def _recollect(self, lived: Trajectory, about: str) -> Recollection:
         """What the generation of a session knows."""
-        if lived.generation == _NONE:
+        if lived.generation == NONE:
             return Recollection()
         serving = Serving.of(self._workspace.store.generation(lived.generation))
         if serving.memory is None:
@@ -180,6 +181,11 @@ class Sessions:
             before=lived.memories,
             shed=serving.shed,
         )
+
+    def _fenced(self, lines: list[str]) -> str:
+        prompts = self.prompts
+        parts = [prompts.memory_open, *lines, prompts.memory_close, prompts.after_memory]
+        return "\n".join(part for part in parts if part) if lines else ""
 
     def namespace(self, session: str) -> str:
         """Whose a session is.
@@ -206,9 +212,12 @@ class Sessions:
             NoSession: There is no such session.
             BadMessage: A message is none.
         """
-        lived = self._change(
-            session, lambda t: {**shown(t, memories), **told(t, asked, stop, self._clock())}
-        )
+
+        def more(lived: Trajectory) -> dict[str, Any]:
+            shown = self._with(lived, memories) if memories else {}
+            return {**shown, **reported(lived, asked, stop, self._clock())}
+
+        lived = self._change(session, more)
         return shapes.Recorded(session=session, steps=len(lived.steps))
 
     def outcome(self, session: str, asked: shapes.Outcome) -> shapes.Recorded:
@@ -282,15 +291,6 @@ def _live(lived: Trajectory, session: str) -> Trajectory:
     return lived
 
 
-def place(agent: str, subject: str | None) -> str:
-    """The namespace of an agent's sessions, or of those about one subject."""
-    return f"live/{agent}/{subject}" if subject else f"live/{agent}"
-
-
 def new_id() -> str:
     """An id for a session."""
     return f"s-{uuid.uuid4().hex}"
-
-
-def _unknown() -> Score:
-    return Score(status=Status.UNKNOWN, source=ScoreSource.SELF, evidence="nobody said how it went")
