@@ -2,8 +2,7 @@
 
 import re
 
-from oracle_policy import _bare
-
+from benchmarks.studies._clerk_policy import bare
 from instar.types import Reply, Usage
 
 _EPISODE = re.compile(r"^Episode \d+: (.+)$")
@@ -31,7 +30,7 @@ def _with(known, told):
     for line in told.split("\n"):
         begun, refused = _EPISODE.match(line), _REFUSED.match(line)
         if begun:
-            task = _bare(begun[1])
+            task = bare(begun[1])
         elif refused:
             when = task
             for place, number in enumerate(dict.fromkeys(_NUMBER.findall(task)), 1):
