@@ -18,7 +18,7 @@ def test_the_table_pairs_tasks_and_leaves_out_what_was_not_measured():
     houses = [house(1, [0, 0, 0, 1], [1, 1, 0, 1]), house(2, [0, 0, 0, 0], [1, 1, 1, 0])]
     bare = houses[0]._replace(seed=3, success={"base": {"a/b": 0.0}}, promoted=False)
     told = table([*houses, bare])
-    assert told.startswith("3 houses, 2 promoted\nbase: 8 %")
+    assert told.startswith("3 houses, 2 promoted\nbase: 11 %")
     assert "memory: 75 %" in told and "memory over base: +62 points" in told
     assert "n=8, 8 clusters" in told and told.endswith("house 3: helps here\nleaks: 0")
 

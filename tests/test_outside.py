@@ -40,7 +40,7 @@ SMALL = [
     "gate.tasks=16",
     "gate.probes=[]",
     "moult.tasks=0",
-    "report.tasks=8",
+    "report.tasks=2",
     "seed=3",
 ]
 
@@ -92,7 +92,7 @@ def evolved(tmp_path_factory):
     async def run() -> dict:
         async with Workspace.open(config(folder, *settings)) as workspace:
             found = await evolve(workspace, 1, QUIET)
-            request = Request(arms=("base", "memory", "placebo_memory"), n=12, force=True)
+            request = Request(arms=("base", "memory", "placebo_memory"), n=10, force=True)
             return {**found, "bench": await measure(workspace, request, QUIET)}
 
     with serving_clerk() as settings:

@@ -86,8 +86,9 @@ async def one(agent: str, seed: int, n: int, late: bool, out: Path, more: Sequen
     place = [f"seed={seed}", f"workspace={json.dumps(str(folder))}"]
     learnt = ['memory.namespaces=["live/clerk","live/support"]'] if late else []
     base = [*_SETTINGS, *learnt, *more, *place]
+    alone = load_config(None, base)  # a mistake in it is found before anything is started
     if late:
-        await record(agent, load_config(None, base), out, progress)
+        await record(agent, alone, out, progress)
     with running(agent, f"http://127.0.0.1:{port}", out) as url:
         there = [f"agent.url={url}", f"agent.port={port}"]
         async with Workspace.open(load_config(None, [*base, *there])) as workspace:
@@ -119,20 +120,23 @@ def _house(workspace: Workspace, config: Config, kept: dict[str, Any]) -> House:
 
 
 def table(houses: Sequence[House]) -> str:
-    """The arms over the houses, memory against the others in pairs, and what practice says."""
+    """The arms, memory against the others in pairs, both over houses and families, and what practice says."""
     arms = list(dict.fromkeys(name for house in houses for name in house.success))
     lines = [f"{len(houses)} houses, {sum(h.promoted for h in houses)} promoted"]
     for name in arms:
-        means = [_mean([*h.success[name].values()]) for h in houses if name in h.success]
-        lines.append(f"{name}: {_share(_mean(means))} {_ends(mean_interval(means))}")
+        rows = _rows(houses, name, name)
+        values, clusters = [r.value for r in rows], [r.cluster for r in rows]
+        known = [value for value in values if value is not None]
+        share = f"{100 * sum(known) / len(known):.0f} %" if known else "unknown"
+        interval = mean_interval(values, clusters)
+        # Over few clusters it is one of t, which knows nothing of what a share can be.
+        ends = [min(1.0, max(0.0, end)) for end in interval] if interval else None
+        lines.append(f"{name}: {share} {_ends(ends)}")
     for name in (a for a in arms if a != "memory"):
-        rows = [
-            (house.success[name][key], value, (house.seed, key.partition("/")[0]))
-            for house in houses
-            for key, value in house.success.get("memory", {}).items()
-            if key in house.success.get(name, {})
-        ]
-        result = paired([a for a, _, _ in rows], [b for _, b, _ in rows], [c for _, _, c in rows])
+        rows = _rows(houses, name, "memory")
+        result = paired(
+            [r.before for r in rows], [r.value for r in rows], [r.cluster for r in rows]
+        )
         if result is not None:
             told = f"{100 * result.difference:+.0f} points {_ends(result.interval)}"
             lines.append(f"memory over {name}: {told}, n={result.n}, {result.clusters} clusters")
@@ -141,19 +145,26 @@ def table(houses: Sequence[House]) -> str:
     return "\n".join(lines)
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
+class _Row(NamedTuple):
+    """A task as two arms did it; the cluster is its house and family."""
+
+    before: float | None
+    value: float | None
+    cluster: tuple[int, str]
 
 
-def _share(value: float | None) -> str:
-    return "unknown" if value is None else f"{100 * value:.0f} %"
+def _rows(houses: Sequence[House], before: str, after: str) -> list[_Row]:
+    """The tasks that both arms have done."""
+    return [
+        _Row(house.success[before][key], value, (house.seed, key.partition("/")[0]))
+        for house in houses
+        for key, value in house.success.get(after, {}).items()
+        if key in house.success.get(before, {})
+    ]
 
 
 def _ends(interval: Sequence[float] | None) -> str:
-    return (
-        f"[{', '.join(f'{100 * end:+.0f}' for end in interval)}]" if interval else "[no interval]"
-    )
+    return f"[{', '.join(f'{100 * end:.0f}' for end in interval)}]" if interval else "[no interval]"
 
 
 async def _study(given: argparse.Namespace) -> list[House]:
