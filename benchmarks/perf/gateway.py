@@ -159,7 +159,9 @@ async def _rounds(
 ) -> dict[str, list[tuple[float, float]]]:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in urls}
     number = 0
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+    # Servers close what was idle while others had their turn.
+    kept = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+    async with aiohttp.ClientSession(connector=kept) as http:
         for turn in range(rounds + 1):
             names = list(urls)
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
