@@ -8,6 +8,7 @@ cluster: they never count as several tasks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = ["arm_figures", "compared", "pairs", "success", "summarise"]
 
 _KEPT = "kept/"
 _WINDOW, _FIRST = 20, 10
+_REASONS = 3
 _PLACEBO = {"memory": "placebo_memory", "adapter": "placebo_adapter"}
 
 
@@ -51,6 +53,7 @@ def arm_figures(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
         "recovered": _metric(known, "recovered"),
         "misled": _metric(known, "misled"),
         "unknown": len(trajectories) - len(known),
+        "unknown_for": _reasons([t for t in trajectories if success(t) is None]),
         "steps": _mean([len(t.steps) for t in known]),
         "calls": _mean([t.usage.calls for t in known]),
         "tokens": _mean([t.usage.tokens for t in known]),
@@ -65,6 +68,12 @@ def arm_figures(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
         "metrics": _metrics(known),
         **attempts_figures(_by_task(known)),
     }
+
+
+def _reasons(unknown: Sequence[Trajectory]) -> dict[str, int]:
+    """Why episodes could not be measured, the commonest reasons first."""
+    found = Counter(t.score.evidence or t.stop.value for t in unknown)
+    return dict(found.most_common(_REASONS))
 
 
 def _by_task(known: Sequence[Trajectory]) -> dict[str, list[bool]]:

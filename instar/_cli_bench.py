@@ -134,7 +134,8 @@ def run(
     }
     found = wait_for(_run(config, asked), "the command named above")
     emit(as_json, found, _told(found))
-    if not found["fairness"]["fair"]:
+    nothing = any(f["n"] and f["unknown"] == f["n"] for f in found["arms"].values())
+    if nothing or not found["fairness"]["fair"]:
         raise typer.Exit(1)
 
 
@@ -172,10 +173,11 @@ async def _run(config: Config, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _told(found: dict[str, Any]) -> str:
-    from instar._cli_figures import arm_table
+    from instar._cli_figures import arm_table, unknown_lines
     from instar.answers import answer_lines
 
     lines = [arm_table(found)]
+    lines += unknown_lines(found["arms"])
     for arm, answers in found["answers"].items():
         lines += [f"{arm}: {line}" for line in answer_lines(answers)]
     if not found["fairness"]["fair"]:

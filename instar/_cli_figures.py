@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from instar._cli_common import table
@@ -80,6 +81,17 @@ def paired_table(found: list[dict[str, Any]]) -> str:
     ]
     head = ["difference", "points", "95 %", "pairs", "p", "Holm"]
     return table(head, rows, "Nothing in common.")
+
+
+def unknown_lines(arms: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What could not be measured of each arm, and why."""
+    found = []
+    for arm, figures in arms.items():
+        if figures["unknown"]:
+            why = "; ".join(f"{text} ({n})" for text, n in figures.get("unknown_for", {}).items())
+            told = f"{figures['unknown']} of {figures['n']} could not be measured"
+            found.append(f"{arm}: {told}{': ' if why else ''}{why}")
+    return found
 
 
 def share(value: float | None, sign: str = "") -> str:

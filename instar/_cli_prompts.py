@@ -58,8 +58,8 @@ def diff(
 
     config = load(workspace, seed, option)
     with _store(config) as store:
-        first = before or store.generations()[0].id
-        a, b = (_of(store, id, config.agent.prompts) for id in (first, after))
+        b = _of(store, after, config.agent.prompts)
+        a = _of(store, before or store.generations()[0].id, config.agent.prompts)
     lines = list(
         difflib.unified_diff(_lines(a[1]), _lines(b[1]), _title(*a), _title(*b), lineterm="", n=2)
     )

@@ -122,12 +122,14 @@ async def _serve(config: Config, at: Address, token: str | None) -> None:
     from instar.service.app import make_app
     from instar.service.warm import warm
 
+    new = not (config.workspace / "instar.db").exists()
     async with Workspace.open(config) as workspace:
         warm(workspace)
 
         def say(url: str) -> str:
+            made = f"{config.workspace} is new and remembers nothing yet. " if new else ""
             return (
-                f"Instar serves {config.workspace} on {url} "
+                f"{made}Instar serves {config.workspace} on {url} "
                 f"(OpenAPI: /docs{', with a token' if token else ''}). Ctrl-C ends it."
             )
 

@@ -259,7 +259,8 @@ def test_prompts_are_shown_and_compared(folder, tmp_path, capsys):
     assert _run(["prompts", "diff", "g0", "g0", *place]) == 0
     assert "have the same prompts" in capsys.readouterr().out
     with Store.open(tmp_path / "instar.db"):
-        assert _run(["prompts", "show", "--workspace", str(tmp_path)]) == 2
+        for what in ("show", "diff"):
+            assert _run(["prompts", what, "--workspace", str(tmp_path)]) == 2
     assert "Make one: instar evolve" in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ from episodes import task, trajectory
 from benchmarks.runner import Settings, bounded, episode_seed, read_lines, read_settings, run
 from benchmarks.spending import Spending
 from benchmarks.summary import summarise
+from instar._cli_figures import unknown_lines
 from instar.errors import ModelFault, UserError
 from instar.types import Status, Usage
 
@@ -162,6 +163,9 @@ async def test_unknown_episodes_widen_the_bounds_instead_of_counting_as_zero(tmp
     lines = await run(SETTINGS, TASKS, {"base": Solver(0), "memory": half}, tmp_path)
     summary = summarise(SETTINGS, lines, {})
     assert summary["arms"]["memory"]["success"] == 1.0
+    assert sum(summary["arms"]["memory"]["unknown_for"].values()) == 6
+    (line,) = unknown_lines(summary["arms"])
+    assert line.startswith("memory: 6 of ") and line.endswith("(6)")
     assert summary["arms"]["memory"]["unknown"] == 6
     (pair,) = summary["paired"]
     assert (pair["unknown"], pair["difference"], pair["bounds"]) == (6, 0.5, [0.5, 1.0])

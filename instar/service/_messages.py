@@ -40,7 +40,9 @@ def steps_of(messages: Sequence[Mapping[str, Any]], before: Step | None = None) 
         elif role in ("user", "system", "developer"):
             seen = f"{seen}\n{_text(message)}".strip()
         else:
-            raise BadMessage(f"message {number} has role {role!r}; there are assistant, tool, user")
+            raise BadMessage(
+                f"message {number} has role {role!r}; there are assistant, tool, user, system and developer"
+            )
     return steps
 
 
