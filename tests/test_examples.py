@@ -45,6 +45,7 @@ HEAVY = (
     *("openai.resources", "pytest", "uvicorn"),
 )
 NOBODY = {"INSTAR_URL": "http://127.0.0.1:9"}
+MADE = (".venv", "__pycache__", "*.egg-info", "build")
 LESSON = "look up the state first"
 REQUEST = "refund order 417"
 
@@ -53,7 +54,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git applies the
 
 def copied(folder: Path, joined: bool) -> Path:
     """The application, as it is or with the five lines."""
-    shutil.copytree(APP, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(APP, folder, ignore=shutil.ignore_patterns(*MADE))
     if joined:
         # Outside of a repository, so that it is the folder that is changed.
         outside = os.environ | {"GIT_CEILING_DIRECTORIES": str(folder.parent)}

@@ -11,6 +11,7 @@ import httpx
 import openai
 import uvicorn
 from fastapi import FastAPI, HTTPException
+from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from langgraph.errors import GraphRecursionError
 from pydantic import BaseModel
@@ -58,7 +59,7 @@ class Desk:
         """Carry out a request with the tools of an office."""
         ticket = Ticket(uuid.uuid4().hex, instruction)
         graph = build(self.model, office_tools(office or self.settings.office))
-        limit = {"recursion_limit": 2 * self.settings.most_turns}
+        limit: RunnableConfig = {"recursion_limit": 2 * self.settings.most_turns}
         try:
             found = graph.invoke({"messages": [("user", instruction)]}, limit)
             ticket.answer = found["messages"][-1].text

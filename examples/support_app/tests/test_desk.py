@@ -82,7 +82,7 @@ def test_the_command_answers(model: Model, office: Office) -> None:
     model.script = [*WAY]
     command = [sys.executable, "-m", "app"]
     asked = "refund order 417\n"
-    ran = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0 and ran.stdout == f"{DONE}\n", ran.stderr
     assert office.orders[417] == "refunded"
 
