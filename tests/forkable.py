@@ -18,7 +18,7 @@ import signal
 import sys
 from typing import Any
 
-LIMIT = 200
+LIMIT = 600
 
 
 def run(job: dict[str, Any]) -> None:

@@ -46,6 +46,8 @@ HEAVY = (
 )
 NOBODY = {"INSTAR_URL": "http://127.0.0.1:9"}
 MADE = (".venv", "__pycache__", "*.egg-info", "build")
+# On a busy machine a recall takes longer than an agent would wait for it.
+PATIENT = {"INSTAR_BUDGET": "60"}
 LESSON = "look up the state first"
 REQUEST = "refund order 417"
 
@@ -240,7 +242,7 @@ def test_its_tests_pass_with_a_service_that_is_killed_in_the_middle_of_a_call(
 ):
     asyncio.run(fill(tmp_path))
     with killed(tmp_path) as url:
-        run.passes(joined, INSTAR_URL=url, INSTAR_BUDGET="5")
+        run.passes(joined, INSTAR_URL=url, **PATIENT)
     assert [s.task.group for s in sessions(tmp_path)] == ["support"] * 2
 
 
@@ -253,7 +255,7 @@ def test_its_tests_pass_with_a_service_that_answers_after_five_seconds(run, join
 def test_its_tests_pass_with_a_service_and_leave_sessions_on_record(run, joined, folder, url, mode):
     before = {s.id for s in sessions(folder)}
     more = {"INSTAR_SHADOW": "1"} if mode == "shadow" else {}
-    run.passes(joined, INSTAR_URL=url, INSTAR_BUDGET="5", **more)
+    run.passes(joined, INSTAR_URL=url, **PATIENT, **more)
     new = [s for s in sessions(folder) if s.id not in before]
     rated = [s for s in new if s.score.status is Status.PASS]
     assert len(new) == run.sessions and len(rated) == 1 and rated[0].score.source == "user"
@@ -307,7 +309,7 @@ def test_a_memory_reaches_its_model_and_spares_a_mistake(run, joined, folder, ur
             OFFICE_URL=office_url,
             OPENAI_BASE_URL=model_url,
             OPENAI_API_KEY="none",
-            INSTAR_BUDGET="5",
+            **PATIENT,
             **instar.get(mode, {"INSTAR_URL": url}),
         )
     assert said == "Order 417 is refunded.\n" and office.orders[417] == "refunded"

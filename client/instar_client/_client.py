@@ -194,7 +194,7 @@ class Client:
             if self._worker is None or not self._worker.is_alive():
                 self._worker = threading.Thread(target=self._work, name="instar", daemon=True)
                 self._worker.start()
-                atexit.register(self.close)
+                atexit.register(self.close, max(_LEAVING, self.budget))
 
     def _work(self) -> None:
         # Reading the certificates takes a good part of the budget, and plain HTTP needs none.
