@@ -15,6 +15,7 @@ import typer
 if TYPE_CHECKING:
     from instar.config import Config
     from instar.progress import Progress
+    from instar.store import Store
 
 __all__ = [
     "AsJson",
@@ -26,6 +27,7 @@ __all__ = [
     "facts",
     "in_bytes",
     "load",
+    "open_store",
     "progress",
     "table",
     "wait_for",
@@ -66,6 +68,17 @@ def load(workspace: Path | None, seed: int | None, options: list[str] | None, *m
     fixed += [f"seed={seed}"] if seed is not None else []
     path = folder if folder.is_dir() else None
     return load_config(path, [*(options or []), *more, *fixed], dict(os.environ))
+
+
+def open_store(config: Config) -> Store:
+    """The store of a workspace that there is.
+
+    Raises:
+        WorkspaceError: There is none.
+    """
+    from instar.store import Store
+
+    return Store.open(config.workspace / "instar.db", create=False)
 
 
 def progress(as_json: bool = False) -> Progress:

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, table, wait_for
+from instar._cli_common import (
+    AsJson,
+    Folder,
+    Seed,
+    by_prefix,
+    emit,
+    facts,
+    load,
+    open_store,
+    table,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from instar._memory_history import Blamed, Change, Difference, Source
@@ -27,12 +38,6 @@ def register(memory: typer.Typer) -> None:
     memory.command("undo")(undo)
     memory.command("diff")(diff)
     memory.command("blame")(blame)
-
-
-def _open(config: Config) -> Store:
-    from instar.store import Store
-
-    return Store.open(config.workspace / "instar.db", create=False)
 
 
 def _generation(store: Store, text: str) -> Generation:
@@ -62,7 +67,7 @@ def log(
     """What was done to the memory, newest first; each change has a number."""
     from instar._memory_history import changes
 
-    with _open(load(workspace, seed, None)) as store:
+    with open_store(load(workspace, seed, None)) as store:
         made = _generation(store, generation).id if generation else None
         chosen = _item(store, item) if item else None
         found = changes(store, item=chosen, generation=made, author=author, limit=limit)
@@ -191,7 +196,7 @@ def diff(
     """What generation G2 sees otherwise than G1; the beginning of an id is enough."""
     from instar._memory_history import diff as compare
 
-    with _open(load(workspace, seed, None)) as store:
+    with open_store(load(workspace, seed, None)) as store:
         one, other = (_generation(store, text).id for text in (first, second))
         found = compare(store, one, other)
     value = {"from": one, "to": other, **found.model_dump(mode="json")}
@@ -231,7 +236,7 @@ def blame(
     """Every version of a memory: who made it, when, why, and which episodes it was learnt from."""
     from instar._memory_history import blame as look
 
-    with _open(load(workspace, seed, None)) as store:
+    with open_store(load(workspace, seed, None)) as store:
         found = look(store, _item(store, item))
     value = {"versions": [b.model_dump(mode="json") for b in found]}
     emit(as_json, value, "\n\n".join(_version(b) for b in found))

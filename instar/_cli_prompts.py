@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from instar._cli_common import AsJson, Folder, Options, Seed, by_prefix, emit, load
+from instar._cli_common import AsJson, Folder, Options, Seed, by_prefix, emit, load, open_store
 
 if TYPE_CHECKING:
     from instar.store import Store
@@ -34,7 +34,7 @@ def show(
 ) -> None:
     """The prompts as a generation serves them."""
     config = load(workspace, seed, option)
-    with _store(config) as store:
+    with open_store(config) as store:
         id, found = _of(store, generation, config.agent.prompts)
     fields = {k: v for k, v in found.model_dump().items() if k not in ("name", "system") and v}
     rest = "\n".join(f"{name}: {text}" for name, text in fields.items())
@@ -57,7 +57,7 @@ def diff(
     import difflib
 
     config = load(workspace, seed, option)
-    with _store(config) as store:
+    with open_store(config) as store:
         b = _of(store, after, config.agent.prompts)
         a = _of(store, before or store.generations()[0].id, config.agent.prompts)
     lines = list(
@@ -91,9 +91,3 @@ def _of(store: Store, text: str | None, name: str) -> tuple[str, Prompts]:
     else:
         chosen = store.generation(by_prefix(text, [g.id for g in store.generations()]))
     return chosen.id, chosen.texts or load_prompts(name)
-
-
-def _store(config: Any) -> Store:
-    from instar.store import Store
-
-    return Store.open(config.workspace / "instar.db", create=False)
