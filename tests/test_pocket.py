@@ -4,6 +4,7 @@ import json
 import random
 import re
 from dataclasses import replace
+from math import ceil
 
 import pytest
 
@@ -22,6 +23,7 @@ from finetune.pocket.tokenizer import build_tokenizer
 from finetune.pocket.words import is_held_out, pseudo_word
 from instar import render
 from instar._toolparse import parse_reply
+from instar.errors import UserError
 from instar.types import (
     MemoryKind,
     Prompts,
@@ -315,6 +317,16 @@ def test_variants_are_trained_and_compared(tmp_path):
     assert len(said) == len(names), "what is finished is read"
     assert json.loads((tmp_path / "compare.json").read_text()) == table
     assert set(table["variants"]["pocket"]["exam"]) == set(SKILLS)
+
+
+def test_the_lengths_of_a_comparison_are_those_of_its_first_start(tmp_path):
+    (tmp_path / "speeds.json").write_text('{"pocket": 100.0, "llama": 200.0}')
+    table = compare(["pocket", "llama"], [0, 1], 0.05, tmp_path, lambda *_: None, _TINY)
+    seen = {name: row["tokens"] for name, row in table["variants"].items()}
+    step = _TINY.rows * _TINY.length
+    assert seen == {"pocket": [step * ceil(300 / step)] * 2, "llama": [step * ceil(600 / step)] * 2}
+    with pytest.raises(UserError, match=r"600 tokens, and these minutes are 1,200"):
+        compare(["llama"], [0], 0.1, tmp_path, lambda *_: None, _TINY)
 
 
 def test_shifted_convolutions_compute_the_same(tokenizer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from test_service import BEGIN, MESSAGES, TOKEN, begin, folder, http, served, url  # noqa: F401
 
-from instar.service.around import Limited
+from instar.service.around import MOST_BYTES, Limited
 
 SENT = {"recall": {}, "steps": {"messages": MESSAGES}, "outcome": {"status": "pass"}}
 AS_JSON = {"content-type": "application/json"}
@@ -112,6 +113,16 @@ def test_a_body_that_does_not_arrive_is_given_up(hurried):
     with dawdle(hurried, head + b'{"agent": ') as dawdler:
         said = b"".join(iter(lambda: dawdler.recv(4096), b""))  # to the end: it is hung up
     assert said.startswith(b"HTTP/1.1 408") and b"longer than 0.2 seconds" in said
+
+
+def test_a_body_that_is_too_long_is_refused_after_it_was_sent(url):  # noqa: F811
+    head = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (MOST_BYTES + 9)
+    with dawdle(url, head + b"x" * MOST_BYTES) as dawdler:
+        # Answered and hung up by now, the sender would see a reset.
+        assert not select.select([dawdler], [], [], 0.05)[0]
+        dawdler.sendall(b"x" * 9)
+        said = b"".join(iter(lambda: dawdler.recv(4096), b""))
+    assert said.startswith(b"HTTP/1.1 413") and b"2,000,000 bytes" in said
 
 
 def test_a_body_in_pieces_is_put_together(hurried):

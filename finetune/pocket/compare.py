@@ -1,8 +1,10 @@
 """Which parts of pocket's recipe are worth what: variants trained for the same time over the same seeds.
 
 Each variant leaves one ingredient out, or has another form or size. All get the same minutes: how many
-tokens that is, is measured on the machine before each run, so a variant that makes steps cheaper gets
-more of them. A run that is finished is read, one that was stopped goes on.
+tokens that is, is measured for all of them before anything is trained, so a variant that makes steps
+cheaper gets more of them, and every seed of it as many as the others, whatever else the machine does
+meanwhile. The speeds are kept with the runs: stopped, the comparison goes on at another time, or on
+another machine, as the same one. A run that is finished is read.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from finetune.pocket._run import INGREDIENTS, Recipe, kept_recipe
-from finetune.pocket.pretrain import measured, pretrain
+from finetune.pocket._run import INGREDIENTS, Recipe
+from finetune.pocket.pretrain import pretrain, speed
+from instar.errors import UserError
 
 __all__ = ["VARIANTS", "compare", "variant"]
 
@@ -57,32 +60,58 @@ def compare(
 
     Returns:
         By variant: parameters, tokens and exact answers by skill, the mean and each seed's.
+
+    Raises:
+        UserError: There are finished runs of another length.
     """
+    recipe = recipe or Recipe()
+    speeds = _speeds(names, out, recipe)
     found: dict[str, list[dict[str, Any]]] = {}
     for seed in seeds:
         for name in names:
-            wanted = variant(name, replace(recipe or Recipe(), seed=seed))
+            tokens = max(1, round(speeds[name] * minutes * 60))
+            wanted = variant(name, replace(recipe, seed=seed, tokens=tokens))
             folder = out / name.replace(" ", "-") / str(seed)
-            found.setdefault(name, []).append(_trained(wanted, minutes, folder, name, log))
+            found.setdefault(name, []).append(_trained(wanted, folder, name, log))
             table = {"minutes": minutes, "variants": {n: _row(r) for n, r in found.items()}}
-            (out / "compare.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+            _write(out / "compare.json", table)
     return table
 
 
+def _speeds(names: Sequence[str], out: Path, recipe: Recipe) -> dict[str, float]:
+    """Tokens a second of every variant, measured one after the other unless that was done."""
+    kept = out / "speeds.json"
+    speeds = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    for name in names:
+        if name not in speeds:
+            speeds[name] = round(speed(variant(name, recipe)), 1)
+            out.mkdir(parents=True, exist_ok=True)
+            _write(kept, speeds)
+    return dict(speeds)
+
+
 def _trained(
-    recipe: Recipe,
-    minutes: float,
-    folder: Path,
-    name: str,
-    log: Callable[[str, dict[str, Any]], None],
+    recipe: Recipe, folder: Path, name: str, log: Callable[[str, dict[str, Any]], None]
 ) -> dict[str, Any]:
-    """Figures of one run, made now unless it is finished."""
+    """Figures of one run, made now unless it is finished.
+
+    Raises:
+        UserError: It is finished, but was of another length.
+    """
     report = folder / "training.json"
     if not report.exists():
-        recipe = kept_recipe(folder / "checkpoint.pt") or measured(recipe, minutes)
         pretrain(recipe, folder, lambda figures: log(f"{name}, seed {recipe.seed}", figures))
     kept = json.loads(report.read_text(encoding="utf-8"))
+    if kept["recipe"]["tokens"] != recipe.tokens:
+        raise UserError(
+            f"{report} is of {kept['recipe']['tokens']:,} tokens, and these minutes are "
+            f"{recipe.tokens:,}. Compare with the minutes of then, or in another --out."
+        )
     return {**kept["history"][-1], "parameters": kept["parameters"]}
+
+
+def _write(path: Path, found: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from finetune.pocket.exam import exam_questions, grade
 from finetune.pocket.replay import replay_rows
 from finetune.train._replay import write_replay
 
-__all__ = ["Recipe", "measured", "pretrain"]
+__all__ = ["Recipe", "measured", "pretrain", "speed"]
 
 _REPLAY = 240
 _SPEED_STEPS = 25
@@ -31,13 +31,17 @@ Log = Callable[[dict[str, Any]], None]
 
 def measured(recipe: Recipe, minutes: float) -> Recipe:
     """The recipe with as many tokens as this machine trains on in some minutes."""
+    return replace(recipe, tokens=max(1, round(speed(recipe) * minutes * 60)))
+
+
+def speed(recipe: Recipe) -> float:
+    """Tokens a second at which this machine trains a recipe, the compilation left out."""
     run = Run(replace(recipe, tokens=10**12))
     run.train_step()
     run.seconds = 0.0
     for _ in range(_SPEED_STEPS):
         run.train_step()
-    speed = _SPEED_STEPS * recipe.rows * recipe.length / run.seconds
-    return replace(recipe, tokens=max(1, round(speed * minutes * 60)))
+    return _SPEED_STEPS * recipe.rows * recipe.length / run.seconds
 
 
 def pretrain(recipe: Recipe, out: Path, log: Log) -> dict[str, Any]:

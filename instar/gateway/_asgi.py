@@ -16,6 +16,10 @@ __all__ = ["Gone", "coming", "refuse", "unless_gone", "whole_body"]
 _KINDS = {401: "authentication_error", 404: "not_found_error", 413: "invalid_request_error"}
 
 
+_DISCARDED = 3
+"""Times the limit: so much of a body is read off the wire before it is refused."""
+
+
 class Gone(Exception):
     """The caller has left."""
 
@@ -52,9 +56,14 @@ async def whole_body(receive: Receive, most: int) -> bytes:
     parts, size = [], 0
     async for chunk in coming(receive, asyncio.Event()):
         size += len(chunk)
-        if size > most:
-            raise Fault(f"A chat completion may have {most:,} bytes.", 413)
-        parts.append(chunk)
+        if size <= most:
+            parts.append(chunk)
+        # What is somewhat too long is still read off the wire: hung up with bytes of the sender's
+        # unread, a connection is reset, and the reset may reach it before the refusal does.
+        elif size > _DISCARDED * most:
+            break
+    if size > most:
+        raise Fault(f"A chat completion may have {most:,} bytes.", 413)
     return b"".join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ __all__ = ["MOST_BYTES", "Limited", "Watched"]
 MOST_BYTES = 2_000_000
 BODY_SECONDS = 20.0
 """So long a body may be on its way."""
+MOST_DISCARDED = 32 * MOST_BYTES
+"""A body up to this long is read off the wire and thrown away before it is refused."""
 
 _METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 _NOWHERE = "none"
@@ -99,6 +102,10 @@ class Limited:
             refusal = _refusal(411, "Say how long the request is: Content-Length.")
         elif told and int(told) > MOST_BYTES:
             refusal = _refusal(413, f"A request may have {MOST_BYTES:,} bytes.")
+            # Closed with bytes of the sender's unread, a connection is reset, and the reset may reach
+            # the sender before the refusal does.
+            if int(told) <= MOST_DISCARDED:
+                await _discard(receive, self._seconds)
         elif told:
             try:
                 async with asyncio.timeout(self._seconds):
@@ -111,6 +118,14 @@ class Limited:
 def _refusal(status: int, text: str) -> JSONResponse:
     # What is left of the body is not read, so the connection can serve no other request.
     return JSONResponse({"error": text}, status, {"Connection": "close"})
+
+
+async def _discard(receive: Receive, seconds: float) -> None:
+    """Read a body to its end, or for so long, and keep nothing of it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while (await receive()).get("more_body"):
+                pass
 
 
 async def _whole(receive: Receive) -> Receive:
