@@ -31,6 +31,7 @@ from instar import (
     _cli_prompts,
     _cli_purge,
     _cli_serve,
+    _cli_sessions,
     _cli_stages,
     _cli_tasks,
 )
@@ -58,6 +59,7 @@ _cli_backup.register(app)
 _cli_clock.register(app)
 _cli_stages.register(app)
 _cli_serve.register(app)
+_cli_sessions.register(app)
 _cli_mcp.register(app)
 _cli_gateway.register(app)
 _cli_data.register(app)

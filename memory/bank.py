@@ -269,6 +269,11 @@ class Bank:
         found = await asyncio.to_thread(self._words.nearest, look, view, mask, n)
         return fused(dense, found, self.floor, self.margin), 0.0, 1.0
 
+    def knows(self, namespaces: Sequence[str], as_of: str) -> bool:
+        """Whether a generation sees anything in these namespaces or the shared ones."""
+        view = self._views.of(as_of).view
+        return bool(view.mask((*namespaces, *self.namespaces), None).any())
+
     def search(self, text: str, k: int = 10, as_of: str | None = None) -> list[Hit]:
         """The items nearest to a text, with their cosine, whatever their namespace and tools.
 

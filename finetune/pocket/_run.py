@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,8 +88,7 @@ class Run:
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
-        forward = self._hidden
-        self.forward = torch.compile(forward, dynamic=False) if recipe.compile else forward
+        self.forward = _compiled(self._hidden) if recipe.compile else self._hidden
 
     def _hidden(self, inputs: Any, seen: Any, positions: Any) -> Any:
         lfm2 = self.recipe.form == "lfm2"
@@ -166,6 +166,15 @@ class Run:
         self.step, self.seconds = state["step"], state["seconds"]
         self.history = state["history"]
         return True
+
+
+def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
+    import torch
+
+    # What was compiled for an earlier run would count against the limit of versions of one function,
+    # beyond which the compiler gives up and a run becomes slower than it need be.
+    torch.compiler.reset()
+    return torch.compile(forward, dynamic=False)
 
 
 def kept_recipe(path: Path) -> Recipe | None:

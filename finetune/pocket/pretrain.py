@@ -24,7 +24,7 @@ from finetune.train._replay import write_replay
 __all__ = ["Recipe", "measured", "pretrain", "speed"]
 
 _REPLAY = 240
-_SPEED_STEPS = 25
+_SPEED_STEPS = 15
 
 Log = Callable[[dict[str, Any]], None]
 

@@ -10,64 +10,26 @@ from __future__ import annotations
 import asyncio
 import queue
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from instar.compose import Workspace
-from instar.gateway._conversations import Conversation, Conversations, after, digests
+from instar.gateway._conversations import Call, Conversation, Conversations, after, digests
 from instar.gateway._lane import Lane, Work
+from instar.gateway._laned import LanedSessions
 from instar.gateway._replies import Replied, replied
 from instar.gateway._requests import Scope, begun, memories_in, newest, scope_of
 from instar.gateway.counts import Counts
 from instar.service import shapes
 from instar.service._messages import BadMessage
-from instar.service.sessions import Sessions, new_id
+from instar.service.sessions import new_id
 from instar.types import Recalled, StopReason
 
-__all__ = ["Beside", "Call"]
+__all__ = ["Beside"]
 
 _MET = 5_000
 _LEAVING = 30.0
-
-
-class _LanedSessions(Sessions):
-    """Sessions that recall in a lane."""
-
-    def __init__(self, workspace: Workspace, lane: Lane) -> None:
-        super().__init__(workspace)
-        self._lane = lane
-
-    async def recall(self, session: str, asked: shapes.Asked) -> shapes.Recalled:
-        """The memories for a session's task, or for what it is stuck at; often none."""
-        work = partial(super().recall, session, asked)
-        return await asyncio.wrap_future(self._lane.put(work, urgent=True))
-
-
-@dataclass(eq=False)
-class Call:
-    """One chat completion on its way.
-
-    Attributes:
-        body: What is sent on: the caller's bytes, or with memories put in.
-        conversation: None where it is not recorded, or no more.
-        mark: Digest of the history that it sent.
-        new: What of that is not on record yet.
-        by_name: Whether the caller says which session it is.
-        told: Whether memories were put in.
-        session: Id of the session, which the answer tells.
-    """
-
-    body: bytes
-    conversation: Conversation | None = None
-    mark: bytes = b""
-    new: Sequence[dict[str, Any]] = ()
-    by_name: bool = False
-    told: bool = False
-
-    def __post_init__(self) -> None:
-        self.session = self.conversation.id if self.conversation else None
 
 
 class Beside:
@@ -86,10 +48,11 @@ class Beside:
         self.counts = counts
         self._lane = Lane()
         self._workspace = workspace
-        self.sessions: Sessions = _LanedSessions(workspace, self._lane)
+        self.sessions = LanedSessions(workspace, self._lane)
         self._budget, self._shadow = budget, shadow
         self._derived = Conversations()
         self._met: OrderedDict[str, Conversation] = OrderedDict()
+        self._blank: set[str] = set()
 
     async def start(self) -> None:
         """Open the bank where it will be wanted, before the first call waits for it."""
@@ -136,7 +99,7 @@ class Beside:
         talk = self._derived.take(marks, scope.messages)
         if talk is None:
             talk = self._meet(Conversation(new_id()))
-            if not await self._wait_for(talk, self._opening(talk, begun(scope))):
+            if not await self._begin(talk, scope):
                 return Call(body)
             self.counts.sessions += 1
         return Call(body, talk, marks[-1], newest(scope.messages, marks, talk))
@@ -159,9 +122,29 @@ class Beside:
             self._met.popitem(last=False)
         return talk
 
-    def _opening(self, talk: Conversation, asked: shapes.Begin) -> Work:
+    async def _begin(self, talk: Conversation, scope: Scope) -> bool:
+        """Begin a session here, and wait for what it recalls unless that was nothing the last time.
+
+        Returns:
+            Whether the session may yet be.
+        """
+        where = _place(scope)
+        opening = self._opening(talk, begun(scope), where)
+        if where not in self._blank:
+            return await self._wait_for(talk, opening)
+        # What has come to be known since is shown from the next call on, as what comes late is.
+        found = asyncio.wrap_future(self._lane.put(opening, urgent=True))
+        found.add_done_callback(partial(self._take_over, talk))
+        return True
+
+    def _opening(self, talk: Conversation, asked: shapes.Begin, where: str) -> Work:
         async def look() -> Any:
             talk.opened = self.sessions.opened(asked, talk.id)
+            if not self.sessions.know(talk.opened):
+                if len(self._blank) < _MET:
+                    self._blank.add(where)
+                return None
+            self._blank.discard(where)
             return await self.sessions.look(talk.opened)
 
         return look

@@ -18,7 +18,7 @@ from typing import Any
 
 from instar.types import Recalled, Trajectory
 
-__all__ = ["SYSTEM", "Conversation", "Conversations", "after", "digests", "text_of"]
+__all__ = ["SYSTEM", "Call", "Conversation", "Conversations", "after", "digests", "text_of"]
 
 _MOST = 5_000
 SYSTEM = ("system", "developer")
@@ -45,6 +45,31 @@ class Conversation:
     memories: tuple[Recalled, ...] = ()
     fresh: bool = True
     opened: Trajectory | None = None
+
+
+@dataclass(eq=False)
+class Call:
+    """One chat completion on its way.
+
+    Attributes:
+        body: What is sent on: the caller's bytes, or with memories put in.
+        conversation: None where it is not recorded, or no more.
+        mark: Digest of the history that it sent.
+        new: What of that is not on record yet.
+        by_name: Whether the caller says which session it is.
+        told: Whether memories were put in.
+        session: Id of the session, which the answer tells.
+    """
+
+    body: bytes
+    conversation: Conversation | None = None
+    mark: bytes = b""
+    new: Sequence[dict[str, Any]] = ()
+    by_name: bool = False
+    told: bool = False
+
+    def __post_init__(self) -> None:
+        self.session = self.conversation.id if self.conversation else None
 
 
 class Conversations:

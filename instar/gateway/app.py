@@ -23,7 +23,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from instar.compose import Workspace
 from instar.gateway._asgi import Gone, coming, refuse, unless_gone, whole_body
-from instar.gateway._beside import Beside, Call
+from instar.gateway._beside import Beside
+from instar.gateway._conversations import Call
 from instar.gateway.counts import Counts
 from instar.gateway.upstream import CHAT, Answer, Asked, Fault, Headers, Upstream
 from instar.service.app import guard, make_app
