@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -105,12 +106,15 @@ async def listen(app: Any, at: Address, say: Callable[[str], str]) -> None:
         date_header=False,
         server_header=False,
     )
+    logging.getLogger("uvicorn.error").disabled = True  # what it says of the port we say
     try:
         sockets = [settings.bind_socket()]
     except SystemExit as error:
         raise UserError(
             f"Port {port} of {host} cannot be used. Choose another: --port 0 takes a free one."
         ) from error
+    finally:
+        logging.getLogger("uvicorn.error").disabled = False
     sockets[0].listen(settings.backlog)  # from here on nobody is refused who has read the line
     address = sockets[0].getsockname()
     typer.echo(say(f"http://{host}:{address[1]}"), err=True)

@@ -48,7 +48,8 @@ def begin_file(
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}") from error
     name = shlex.quote(str(file))
-    steps = [f"instar bench health {name}", f"instar bench run {name} --arms base"]
+    there = f" --workspace {shlex.quote(str(workspace))}" if workspace else ""
+    steps = [f"instar bench health {name}{there}", f"instar bench run {name} --arms base{there}"]
     told = (
         f"Wrote {file}. See that its checks work: {steps[0]}\n"
         f"Then measure on it: {steps[1]}\n"

@@ -135,7 +135,9 @@ def _suggest(key: str, known: Sequence[str]) -> str:
     near = same or difflib.get_close_matches(key, (section and siblings) or known, n=1, cutoff=0.75)
     if near:
         return f" Did you mean {near[0]!r}?"
-    return f" Available: {', '.join(siblings or known)}."
+    if siblings:
+        return f" Available: {', '.join(siblings)}."
+    return f" Sections: {', '.join(dict.fromkeys(name.partition('.')[0] for name in known))}."
 
 
 _TRAINERS_OWN = {"steps": "max_steps", "minutes": "seconds", "lr": "lr", "rank": "rank"}

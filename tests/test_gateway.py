@@ -432,6 +432,24 @@ def test_a_recall_over_its_budget_is_shown_in_the_next_call(rig, monkeypatch):
     assert lived.memories[0].since == 1 and len(lived.steps) == 2
 
 
+def test_where_nothing_was_remembered_no_session_waits_to_hear_it_again(server, tmp_path):
+    with rigged(tmp_path, server) as rig:
+        talk(rig.client(), "hello")
+        rig.sessions()
+        asyncio.run(fill(tmp_path))
+        go = threading.Event()
+        rig.gateway._beside._lane.put(lambda: asyncio.to_thread(go.wait, 20), urgent=True)
+        messages = talk(rig.client(), "refund order 417")
+        assert KNOWN not in str(rig.server.seen[-1]) and rig.counts()["late"] == 0
+        go.set()
+        rig.sessions()
+        messages.append({"role": "user", "content": "thanks"})
+        rig.client().chat.completions.create(model="m", messages=messages)
+        assert KNOWN in str(rig.server.seen[-1])
+        assert [len(one.steps) for one in rig.sessions()] == [1, 2]
+        assert [m.since for one in rig.sessions() for m in one.memories] == [1]
+
+
 def test_whatever_of_ours_fails_the_agent_is_answered(filled, server, tmp_path):
     """A database that was deleted under the gateway, and one that another process holds."""
     with rigged(tmp_path, server, budget=0.05) as rig:
@@ -467,6 +485,13 @@ def test_what_is_no_request_is_judged_by_its_upstream(rig, name):
     answer = rig.post(BODIES[name])
     assert answer.status_code == 400 and "that is no request" in answer.text
     assert not rig.sessions() and rig.counts()["failed"] == 0
+
+
+def test_its_counts_stand_among_the_metrics(rig):
+    rig.post({"model": "m", "messages": ASK})
+    text = HTTP.get(rig.url.removesuffix("/v1") + "/metrics").text
+    assert 'instar_gateway_events_total{event="calls"} 1.0' in text
+    assert 'instar_gateway_events_total{event="late"} 0.0' in text and 'event="last"' not in text
 
 
 def test_what_is_too_long_or_leads_elsewhere_is_refused(rig):

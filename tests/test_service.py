@@ -232,6 +232,18 @@ def test_tools_may_answer_in_any_order(http, folder):
     assert [r.text for r in stored(folder, session).steps[0].results] == ["c1", "c2"]
 
 
+def test_messages_of_before_there_were_tool_calls_are_understood(http, folder):
+    session = begin(http)
+    asked = {"role": "assistant", "content": None, "function_call": CALL["function"]}
+    said = {"role": "function", "name": CALL["function"]["name"], "content": "done"}
+    sent = {"messages": [asked, said, asked, said]}
+    assert http.post(f"/v1/sessions/{session}/steps", json=sent).status_code == 200
+    steps = stored(folder, session).steps
+    assert [(s.calls[0].name, s.results[0].text) for s in steps] == [
+        (CALL["function"]["name"], "done")
+    ] * 2
+
+
 @pytest.mark.parametrize("what", ["recall", "steps", "outcome"])
 @pytest.mark.parametrize("session", ["s-nobody", "hr-1", "x" * 300])
 def test_an_unknown_session_is_no_session(http, what, session):

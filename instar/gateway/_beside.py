@@ -167,7 +167,8 @@ class Beside:
         found = asyncio.wrap_future(self._lane.put(look, urgent=True))
         found.add_done_callback(partial(self._take_over, talk))
         done, _ = await asyncio.wait({found}, timeout=self._budget)
-        self.counts.late += not done
+        if not done:
+            self.counts.lag(self._budget)
         return not done or found.exception() is None
 
     def _take_over(self, talk: Conversation, done: asyncio.Future[Any]) -> None:

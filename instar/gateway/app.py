@@ -25,6 +25,7 @@ from instar.compose import Workspace
 from instar.gateway._asgi import Gone, coming, refuse, unless_gone, whole_body
 from instar.gateway._beside import Beside
 from instar.gateway._conversations import Call
+from instar.gateway._metrics import Exposed
 from instar.gateway.counts import Counts
 from instar.gateway.upstream import CHAT, Answer, Asked, Fault, Headers, Upstream
 from instar.service.app import guard, make_app
@@ -66,6 +67,7 @@ class Gateway:
         self._upstream, self._token, self._key = upstream, token, key
         self._beside = Beside(workspace, self.counts, budget, shadow)
         self.service = make_app(workspace, token, self._beside.sessions)
+        self.service.state.metrics.add(Exposed(self.counts))
 
         @self.service.get("/v1/gateway", dependencies=[Depends(guard(token))])
         def gateway() -> dict[str, int | str]:

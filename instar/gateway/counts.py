@@ -44,6 +44,11 @@ class Counts:
     left: int = 0
     last: str = ""
 
+    def lag(self, budget: float) -> None:
+        """Count a call that memories came too late for."""
+        self.late += 1
+        _LOG.info("no memories within %.0f ms; they are shown from the next call on", 1000 * budget)
+
     def fail(self, error: BaseException) -> None:
         """Count what of ours went wrong."""
         self.failed += 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import metadata
 from typing import Annotated, Any, Literal, TypeVar
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from pydantic import Field
+from pydantic import Field, ValidationError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -29,12 +29,28 @@ Session = Annotated[
 ]
 
 
+class _Plain(MCPServer[Any]):
+    """A server that tells what is wrong with the arguments of a call in one sentence."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            wrong = [_wrong(one) for one in error.__cause__.errors(include_url=False)]
+            raise ToolError(f"{name} was not called: {'; '.join(wrong)}.") from error
+
+
+def _wrong(error: Mapping[str, Any]) -> str:
+    where = ".".join(map(str, error["loc"]))
+    return f"{where} is missing" if error["type"] == "missing" else f"{where}: {error['msg']}"
+
+
 def make_server(desk: Desk) -> MCPServer[Any]:
     """A server whose tools are those of a desk."""
     version = metadata.version("instar")
-    server: MCPServer[Any] = MCPServer(
-        "instar", instructions=_INSTRUCTIONS, version=version, log_level="WARNING"
-    )
+    server = _Plain("instar", instructions=_INSTRUCTIONS, version=version, log_level="WARNING")
 
     @server.tool()
     async def search_memory(

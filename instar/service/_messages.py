@@ -35,7 +35,7 @@ def steps_of(messages: Sequence[Mapping[str, Any]], before: Step | None = None) 
             calls = _calls(message, number)
             steps.append(Step(observation=seen, content=_text(message), calls=calls))
             seen, answers = "", {}
-        elif role == "tool":
+        elif role in ("tool", "function"):
             _answer(steps, message, number, answers)
         elif role in ("user", "system", "developer"):
             seen = f"{seen}\n{_text(message)}".strip()
@@ -63,7 +63,8 @@ def _text(message: Mapping[str, Any]) -> str:
 
 
 def _calls(message: Mapping[str, Any], number: int) -> tuple[ToolCall, ...]:
-    found = message.get("tool_calls") or []
+    alone = message.get("function_call")  # as it was before a message could hold several
+    found = message.get("tool_calls") or ([{"function": alone}] if alone else [])
     if not isinstance(found, list):
         raise BadMessage(f"the tool_calls of message {number} are no list")
     return tuple(_call(call, number, place) for place, call in enumerate(found))

@@ -70,7 +70,7 @@ def make_app(
         # Spans are ours (`instar.tracing`); newer versions of FastAPI would add theirs.
         telemetry=dict.fromkeys(("auto_configure", "tracing", "metrics", "logs"), False),
     )
-    metrics = Metrics()
+    app.state.metrics = metrics = Metrics()
     _answer_errors(app)
     app.add_middleware(Limited)
     app.add_middleware(Watched, metrics=metrics)

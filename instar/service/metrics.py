@@ -17,6 +17,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.registry import Collector
 
 __all__ = ["Metrics"]
 
@@ -69,6 +70,10 @@ class Metrics:
             ["status", "source"],
             registry=own,
         )
+
+    def add(self, collector: Collector) -> None:
+        """Tell these counts too."""
+        self._registry.register(collector)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An answered request.
