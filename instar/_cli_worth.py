@@ -41,7 +41,7 @@ def by_uplift(
     ]
     rows = [_row(of, worth) for of, worth in found.units]
     head = ["item", "status", "uplift", "95 %", "shown/seen", "steps", "needs", "memory"]
-    said = f"Experience: {found.line} ({model}, {found.episodes} practise episodes)"
+    said = f"Experience: {found.line} ({model}, {found.episodes} episodes)"
     text = f"{said}\n\n{table(head, rows, 'Nothing is remembered yet.')}"
     if plot is not None:
         text += f"\n\n{_drawn(found.units, said, plot)}"
@@ -80,7 +80,7 @@ def _drawn(
 
     found = [worth for _, worth in units if worth is not None]
     if not found:
-        return "Nothing to draw yet: no practise episode has withheld a memory."
+        return "Nothing to draw yet: no episode has withheld a memory."
     names = {worth.name: of[0].title[:40] for of, worth in units if worth is not None}
     try:
         draw_worth(found, names, title).savefig(path, dpi=120)

@@ -18,7 +18,10 @@ __all__ = ["recaller", "withheld"]
 
 
 def withheld(memory: Memory, purpose: str) -> Withholding | None:
-    """What is withheld at random: something in practice, in a session if asked for, else nothing."""
+    """What is withheld at random: something in practice, in a session if asked for, else nothing.
+
+    What is in quarantine is tried in practice alone.
+    """
     from memory.bank import Withholding
 
     if purpose != "practise" and not (purpose == "live" and memory.withhold_live):
@@ -27,6 +30,7 @@ def withheld(memory: Memory, purpose: str) -> Withholding | None:
         bank=memory.withhold_bank,
         candidate=memory.withhold_candidate,
         active=memory.withhold_active,
+        tries=purpose == "practise",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from instar._loop import Loop
 from instar._methods import build
-from instar._worthing import practised
+from instar._worthing import withheld_from
 from instar.contracts import Distiller, Forgetter, ModelDistiller
 from instar.types import MemoryOp, OpKind, Trajectory
 
@@ -75,7 +75,7 @@ def weigh(loop: Loop, candidate: str) -> None:
     """Keep for a candidate's ranking what its units are known to be worth by now."""
     from memory.worth import Level, known, observations, worth
 
-    observed = observations(practised(loop.store, loop.config.model.name))
+    observed = observations(withheld_from(loop.store, loop.config.model.name))
     loop.workspace.bank.keep_worth(candidate, known(worth(observed, Level.CLUSTER)))
 
 
@@ -99,7 +99,7 @@ def forget(loop: Loop, key: str, name: str, candidate: str) -> int:
         forgetter: Forgetter = build("memory.forget", name, loop.config)
         _go_on(loop, forgetter, "g", tail)
         if isinstance(forgetter, Observing):
-            forgetter.observe(practised(loop.store, loop.config.model.name))
+            forgetter.observe(withheld_from(loop.store, loop.config.model.name))
         ops = forgetter.sweep(loop.store.items(candidate), _practised(loop))
         plan = _keep(loop, f"{key}{tail}", ops, forgetter)
     _write(loop, f"{key}{tail}", plan, candidate)

@@ -1,4 +1,4 @@
-"""What a workspace knows of the worth of its memories: practice in its order, and what follows from it."""
+"""What a workspace knows of the worth of its memories: what was withheld by chance, and what follows from it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,27 @@ from sqlalchemy import select
 
 from instar._tables import trajectories
 from instar.store import Store
-from instar.types import MemoryItem, Recalled, Status, Trajectory
+from instar.types import MemoryItem, Recalled, ScoreSource, Status, Trajectory
 
 if TYPE_CHECKING:
     from memory.worth import Worth
 
-__all__ = ["Valued", "ids", "practised", "told_by", "valued"]
+__all__ = ["Valued", "ids", "told_by", "valued", "withheld_from"]
 
 _ROUNDS = ("practise_1", "practise_2")
 
 
-def practised(store: Store, model: str) -> list[Trajectory]:
-    """The practise episodes of a model, round after round."""
-    rounds = sorted((k for k in store.stages("g") if k.partition("/")[2] in _ROUNDS), key=_turn)
-    lived = [t for key in rounds for t in store.trajectories(stage=key)]
-    return [t for t in lived if t.model == model and t.purpose == "practise"]
+def withheld_from(store: Store, model: str) -> list[Trajectory]:
+    """Episodes of a model in which memories may have been withheld: rounds of practice, and sessions.
+
+    A round comes as a whole and in its own order, whenever its episodes came to an end; rounds and
+    sessions by when they began, so that what was seen before stays before what comes.
+    """
+    keys = sorted((k for k in store.stages("g") if k.partition("/")[2] in _ROUNDS), key=_turn)
+    rounds = [[t for t in store.trajectories(stage=k) if t.purpose == "practise"] for k in keys]
+    sessions = [[t] for t in store.trajectories(purpose="live") if t.bank is not None]
+    blocks = sorted((b for b in (*rounds, *sessions) if b), key=lambda b: min(t.started for t in b))
+    return [t for block in blocks for t in block if t.model == model]
 
 
 def _turn(key: str) -> tuple[int, str]:
@@ -33,11 +39,11 @@ def _turn(key: str) -> tuple[int, str]:
 
 
 class Valued(NamedTuple):
-    """What practice says.
+    """What is known.
 
     Attributes:
         line: Whether experience helps here, by how much, what it needs to tell.
-        episodes: Practise episodes that it rests on.
+        episodes: Those that it rests on, practised or lived.
         bank: Worth of the bank; None where it was never withheld.
         units: Each unit in use with its items and its worth, the best first; those of which nothing
             is known last.
@@ -50,10 +56,10 @@ class Valued(NamedTuple):
 
 
 def valued(store: Store, items: Sequence[MemoryItem], model: str) -> Valued:
-    """What the items are worth to a model."""
-    from memory.worth import Level, observations, summary, worth
+    """What the items are worth to a model, by the word of programs and people."""
+    from memory.worth import VERIFIED, Level, observations, summary, worth
 
-    observed = observations(practised(store, model))
+    observed = observations(withheld_from(store, model), VERIFIED | {ScoreSource.USER})
     bank = next(iter(worth(observed, Level.BANK)), None)
     units: dict[str, list[MemoryItem]] = {}
     for item in items:

@@ -68,7 +68,9 @@ class Observation:
 def observations(
     trajectories: Iterable[Trajectory], sources: Collection[ScoreSource] = VERIFIED
 ) -> list[Observation]:
-    """What practise episodes tell, in their order; other episodes withhold nothing.
+    """What episodes tell in which something may have been withheld, in their order.
+
+    Those are practise episodes, and sessions that were drawn for; others withhold nothing.
 
     Args:
         sources: Whose verdicts count as verified.
@@ -85,7 +87,7 @@ def observations(
             generation=t.generation,
         )
         for t in trajectories
-        if t.purpose == "practise"
+        if t.purpose == "practise" or (t.purpose == "live" and t.bank is not None)
     ]
 
 

@@ -26,11 +26,13 @@ class Withholding(Record):
         bank: All that is not pinned.
         candidate: A unit that is on trial, or in quarantine and shown to be tried.
         active: A unit that came through.
+        tries: Whether what is in quarantine is shown at all, to find out about it.
     """
 
     bank: _Share = 0.15
     candidate: _Share = 0.5
     active: _Share = 0.1
+    tries: bool = True
 
     def of(self, status: MemoryStatus) -> float:
         """With which probability a unit is withheld that may be shown, given that the bank is not."""

@@ -206,8 +206,8 @@ class Bank:
             seed: Of the episode; decides which memories are withheld.
             guard: Options of `GUARDS`.
             namespaces: Where to look instead of the task's own and the shared ones.
-            withholding: What is chosen but not shown, in practice, which also tries what is in
-                quarantine; None: all that is chosen is shown.
+            withholding: What is chosen but not shown, and whether what is in quarantine is tried;
+                None: all that is chosen is shown, and nothing in quarantine.
             about: What to look for instead of the instruction, when the episode is stuck.
             before: What it has recalled already and does not need again.
             shed: Whether what an adapter has made needless is recalled too.
@@ -224,7 +224,7 @@ class Bank:
         def wanted(item: MemoryItem) -> bool:
             return item.unit not in known and not self._guard.keeps_back(item, task, guard)
 
-        tried = withholding is not None
+        tried = withholding is not None and withholding.tries
         looked = Look(about or task.instruction, places, at_hand, tried, bool(about), shed)
         first = len(before) + 1
         with traced.searching(self.store, looked.text, as_of) as search:

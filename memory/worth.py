@@ -217,7 +217,7 @@ def known(found: Sequence[Worth]) -> dict[str, float]:
 def summary(bank: Worth | None) -> str:
     """The one line on top, from what the bank is worth; None where it was never withheld."""
     if bank is None:
-        return "undecided here: no practise episode has withheld the bank yet"
+        return "undecided here: no episode has withheld the bank yet"
     low, high = (100 * end for end in bank.success.interval)
     points = f"{100 * bank.success.estimate:+.1f} points [{low:+.1f}, {high:+.1f}]"
     if bank.verdict is Verdict.HELPS:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,16 +77,18 @@ class Rig:
 
 
 @contextlib.contextmanager
-def running(folder: Path, onward: Upstream, **more: Any) -> Iterator[tuple[str, Gateway]]:
-    config = load_config(None, [f"workspace={json.dumps(str(folder))}"])
+def running(
+    folder: Path, onward: Upstream, settings: Sequence[str] = (), **more: Any
+) -> Iterator[tuple[str, Gateway]]:
+    config = load_config(None, [f"workspace={json.dumps(str(folder))}", *settings])
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     ready: list[tuple[uvicorn.Server, Gateway]] = []
 
     async def run() -> None:
         async with Workspace.open(config) as workspace, Gateway(workspace, onward, **more) as app:
-            settings = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)
-            ready.append((uvicorn.Server(settings), app))
+            server = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)
+            ready.append((uvicorn.Server(server), app))
             await ready[0][0].serve([sock])
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))

@@ -11,7 +11,7 @@ from episodes import task, trajectory
 from stores import generation
 from typer.testing import CliRunner
 
-from instar._worthing import practised, valued
+from instar._worthing import valued, withheld_from
 from instar.cli import app
 from instar.store import Store
 from instar.types import (
@@ -79,15 +79,15 @@ def test_practice_is_read_round_after_round(workspace: Path) -> None:
             store.finish_stage(f"g{turn}/practise_2", {"episodes": 1})
             one = trajectory(task(f"late{turn}", Split.PRACTISE), purpose="practise")
             store.save_trajectory(one, stage=f"g{turn}/practise_2")
-        lived = practised(store, "toy")
+        lived = withheld_from(store, "toy")
         assert [t.task.id for t in lived[-2:]] == ["late2", "late10"]
         assert {t.seed // 300 for t in lived[:300]} == {0}
-        assert practised(store, "another") == []
+        assert withheld_from(store, "another") == []
 
 
 def test_what_chance_could_show_is_not_known(workspace: Path) -> None:
     with Store.open(workspace) as store:
-        observed = observations(practised(store, "toy"))
+        observed = observations(withheld_from(store, "toy"))
         found = known(worth(observed, Level.CLUSTER))
         assert 0.2 < found[HELPS] < 0.6 and -0.6 < found[HURTS] < -0.2
         assert known(worth(observed[:2], Level.CLUSTER)) == {}
@@ -101,7 +101,7 @@ def test_memories_are_listed_by_what_they_are_worth(workspace: Path) -> None:
     picture = workspace / "worth.png"
     text = run("list", "--by", "uplift", "--plot", str(picture), *where)
     first, _, _, *rows = text.splitlines()
-    assert first.startswith("Experience: ") and "(toy, 600 practise episodes)" in first
+    assert first.startswith("Experience: ") and "(toy, 600 episodes)" in first
     assert [r.split()[0] for r in rows[:3]] == [HELPS, HURTS, "unseen"]
     assert "helps" in rows[0].split("when")[0][8:] and "hurts" in rows[1].split("when")[0][8:]
     assert picture.read_bytes().startswith(b"\x89PNG")

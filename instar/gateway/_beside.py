@@ -23,8 +23,9 @@ from instar.gateway._requests import Scope, begun, memories_in, newest, scope_of
 from instar.gateway.counts import Counts
 from instar.service import shapes
 from instar.service._messages import BadMessage
+from instar.service._recording import Looked
 from instar.service.sessions import new_id
-from instar.types import Recalled, StopReason
+from instar.types import StopReason
 
 __all__ = ["Beside"]
 
@@ -175,9 +176,9 @@ class Beside:
         if error := done.exception():
             self.counts.fail(error)
         elif done.result() is not None:
-            told, memories = done.result()
-            self.counts.recalled += bool(told.memories)
-            talk.text, talk.memories = told.text, memories
+            talk.looked = looked = done.result()
+            self.counts.recalled += bool(looked.told.memories)
+            talk.text = looked.told.text
 
     def _put_memories_in(self, call: Call, scope: Scope) -> None:
         talk = call.conversation
@@ -219,42 +220,44 @@ class Beside:
         """Have it written, and let the conversation wait for its next call, or for the same again."""
         if found is None:
             self._wait(call, talk, talk.tail or call.mark)
-            self._put(partial(self._write, talk, None, None, ()))
+            self._put(partial(self._write, talk, None, None, None))
             return
         sent = shapes.Steps.model_construct(
             messages=[*call.new, found.message],
             prompt_tokens=found.prompt_tokens,
             completion_tokens=found.completion_tokens,
         )
-        shown: tuple[Recalled, ...] = ()
-        if call.told:
-            shown, talk.memories = talk.memories, ()
+        looked = None
+        if (
+            call.told or not talk.text
+        ):  # where all of it is withheld nothing is told, and that counts too
+            looked, talk.looked = talk.looked, None
         talk.fresh = False
         talk.tail = after(call.mark, found.message) if found.whole else call.mark
         self._wait(call, talk, talk.tail)
         why = None if found.whole else stop
-        self._put(partial(self._write, talk, sent, why, shown), self._recorded)
+        self._put(partial(self._write, talk, sent, why, looked), self._recorded)
 
     async def _write(
         self,
         talk: Conversation,
         sent: shapes.Steps | None,
         stop: StopReason | None,
-        shown: tuple[Recalled, ...],
+        looked: Looked | None,
     ) -> None:
         """One transaction for a call, that of the first makes the session."""
         try:
             if talk.opened is not None:
-                self.sessions.keep(talk.opened, sent, stop, shown)
+                self.sessions.keep(talk.opened, sent, stop, looked)
                 talk.opened = None
             elif sent is not None:
-                self.sessions.report(talk.id, sent, stop, shown)
+                self.sessions.report(talk.id, sent, stop, looked)
         except BadMessage:
             if sent is None or len(sent.messages) == 1:
                 raise
             # A history that fits nothing, such as answers to calls that it lacks: the reply is kept.
             alone = sent.model_copy(update={"messages": sent.messages[-1:]})
-            await self._write(talk, alone, stop, shown)
+            await self._write(talk, alone, stop, looked)
 
     def _recorded(self) -> None:
         self.counts.recorded += 1

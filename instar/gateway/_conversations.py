@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from instar.types import Recalled, Trajectory
+from instar.service._recording import Looked
+from instar.types import Trajectory
 
 __all__ = ["SYSTEM", "Call", "Conversation", "Conversations", "after", "digests", "text_of"]
 
@@ -34,7 +35,7 @@ class Conversation:
         id: Of the session.
         tail: Digest of the history that is on record.
         text: The memories in their fence, put into every call; empty where there are none.
-        memories: What is to be kept as shown, once it is.
+        looked: What it recalled, until that is kept.
         fresh: Whether nothing is on record yet.
         opened: The session as it began, until it is kept; the lane's.
     """
@@ -42,7 +43,7 @@ class Conversation:
     id: str
     tail: bytes = b""
     text: str = ""
-    memories: tuple[Recalled, ...] = ()
+    looked: Looked | None = None
     fresh: bool = True
     opened: Trajectory | None = None
 

@@ -1,14 +1,17 @@
-"""A session as it begins, and what becomes of it by a report."""
+"""A session as it begins, what it is shown, and what becomes of it by a report."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from instar._config_layers import UNKNOWN
 from instar.service import shapes
 from instar.service._messages import steps_of, tools_of
 from instar.types import (
+    BankDraw,
     Prompts,
+    Recalled,
     Score,
     ScoreSource,
     Status,
@@ -18,12 +21,27 @@ from instar.types import (
     Usage,
 )
 
-__all__ = ["NONE", "SHADOW", "begun", "place", "reported"]
+__all__ = ["NONE", "SHADOW", "Looked", "begun", "place", "reported"]
 
 SHADOW = "shadow"
 """Arm of a session that is shown nothing."""
 NONE = "none"
 """Generation of a session that began when none was active."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a session recalled.
+
+    Attributes:
+        told: As it is told, those that are withheld left out.
+        memories: What is to be kept of it, those that are withheld with it; in shadow none.
+        bank: The draw for all of them, where something may be withheld.
+    """
+
+    told: shapes.Recalled
+    memories: tuple[Recalled, ...] = ()
+    bank: BankDraw | None = None
 
 
 def begun(

@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from instar._recalling import withheld
 from instar.compose import Serving, Workspace
 from instar.errors import UnknownName, UserError
 from instar.render import memory_line
 from instar.service import shapes
-from instar.service._recording import NONE, SHADOW, begun, place, reported
+from instar.service._recording import NONE, SHADOW, Looked, begun, place, reported
 from instar.types import (
     Prompts,
-    Recalled,
     Recollection,
     Score,
     ScoreSource,
@@ -97,14 +97,14 @@ class Sessions:
         opened: Trajectory,
         asked: shapes.Steps | None = None,
         stop: StopReason | None = None,
-        memories: Sequence[Recalled] = (),
+        looked: Looked | None = None,
     ) -> None:
         """Keep a session that begins, with what happened in it so far; as `report`.
 
         Raises:
             BadMessage: A message is none.
         """
-        lived = opened.model_copy(update=self._with(opened, memories))
+        lived = opened.model_copy(update=self._with(opened, looked))
         if asked is not None:
             lived = lived.model_copy(update=reported(lived, asked, stop, self._clock()))
         self._workspace.store.save_trajectory(lived, stage="live")
@@ -117,25 +117,15 @@ class Sessions:
         """
         # Whoever waits for the file does so in a thread: the loop has others to serve.
         lived = await asyncio.to_thread(self.of, session)
-        found = await self._recollect(lived, asked.about)
-        told, shown = self._told(lived, found, asked.k)
-        if shown:
-            bank = {"bank": lived.bank or found.bank}
-            await asyncio.to_thread(
-                self._change, session, lambda t: {**self._with(t, shown), **bank}
-            )
-        return told
+        looked = await self.look(lived, asked)
+        if looked.memories:
+            await asyncio.to_thread(self._change, session, lambda t: self._with(t, looked))
+        return looked.told
 
-    async def look(
-        self, lived: Trajectory, asked: shapes.Asked | None = None
-    ) -> tuple[shapes.Recalled, tuple[Recalled, ...]]:
-        """What a session recalls, and of it what is to be kept as shown; in shadow none is."""
+    async def look(self, lived: Trajectory, asked: shapes.Asked | None = None) -> Looked:
+        """What a session recalls."""
         asked = asked or shapes.Asked()
-        return self._told(lived, await self._recollect(lived, asked.about), asked.k)
-
-    def _told(
-        self, lived: Trajectory, found: Recollection, k: int | None
-    ) -> tuple[shapes.Recalled, tuple[Recalled, ...]]:
+        found, k = await self._recollect(lived, asked.about), asked.k
         shadow = lived.arm == SHADOW
         kept = found.memories[:k]
         # In shadow nothing is shown, and by no draw: it must not look like a memory that was withheld.
@@ -153,13 +143,15 @@ class Sessions:
             for m in kept
             if m.shown
         ]
-        return shapes.Recalled(memories=told, text=text, shadow=shadow), new
+        return Looked(shapes.Recalled(memories=told, text=text, shadow=shadow), new, found.bank)
 
-    def _with(self, lived: Trajectory, memories: Sequence[Recalled]) -> dict[str, Any]:
+    def _with(self, lived: Trajectory, looked: Looked | None) -> dict[str, Any]:
         """What becomes of a session that is shown memories from now on."""
+        if looked is None or not looked.memories:
+            return {}
         since = self._turns(lived)
-        new = (m.model_copy(update={"since": since}) for m in memories)
-        return {"memories": (*lived.memories, *new)}
+        new = (m.model_copy(update={"since": since}) for m in looked.memories)
+        return {"memories": (*lived.memories, *new), "bank": lived.bank or looked.bank}
 
     def _turns(self, lived: Trajectory) -> int:
         """How many turns are over."""
@@ -172,11 +164,13 @@ class Sessions:
         serving = Serving.of(self._workspace.store.generation(lived.generation))
         if serving.memory is None:
             return Recollection()
+        shown = lived.arm != SHADOW
         return await self._workspace.bank.recall(
             lived.task,
             lived.tools,
             as_of=serving.memory,
             seed=lived.seed,
+            withholding=withheld(self._workspace.config.memory, "live") if shown else None,
             about=about,
             before=lived.memories,
             shed=serving.shed,
@@ -200,13 +194,13 @@ class Sessions:
         session: str,
         asked: shapes.Steps,
         stop: StopReason | None = None,
-        memories: Sequence[Recalled] = (),
+        looked: Looked | None = None,
     ) -> shapes.Recorded:
         """Take down what happened; tools may answer the calls of an earlier report.
 
         Args:
             stop: Why nothing more came, where that is known.
-            memories: Shown from here on.
+            looked: What it recalled, shown from here on.
 
         Raises:
             NoSession: There is no such session.
@@ -214,8 +208,7 @@ class Sessions:
         """
 
         def more(lived: Trajectory) -> dict[str, Any]:
-            shown = self._with(lived, memories) if memories else {}
-            return {**shown, **reported(lived, asked, stop, self._clock())}
+            return {**self._with(lived, looked), **reported(lived, asked, stop, self._clock())}
 
         lived = self._change(session, more)
         return shapes.Recorded(session=session, steps=len(lived.steps))
