@@ -26,6 +26,9 @@ SKILLS = (
 """What is examined; ``tools`` and ``web`` are the two doors to a made-up office."""
 
 
+_ROUND = 64
+
+
 def exam_questions(seed: int, each: int, mixture: Mixture | None = None) -> list[Question]:
     """Skill, prompt and answer of ``each`` questions a skill, with held-out words."""
     rng = random.Random(f"exam {seed}")
@@ -72,6 +75,8 @@ def _exact(model: Any, part: list[tuple[list[int], list[int], str]]) -> list[boo
     import torch
 
     longest = max(len(p) + len(a) for p, a, _ in part)
+    # For every new shape the kernels are made anew and kept: without rounding an exam takes gigabytes.
+    longest = -(-longest // _ROUND) * _ROUND
     inputs = torch.zeros(len(part), longest, dtype=torch.long)
     for i, (prompt, answer, _) in enumerate(part):
         inputs[i, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
