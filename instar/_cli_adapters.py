@@ -19,6 +19,7 @@ from instar._cli_common import (
     facts,
     in_bytes,
     load,
+    open_store,
     table,
 )
 
@@ -50,12 +51,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(adapters, name="adapters")
 
 
-def _store(config: Config) -> Store:
-    from instar.store import Store
-
-    return Store.open(config.workspace / "instar.db", create=False)
-
-
 def _registry(config: Config, store: Store) -> Registry:
     from finetune.registry import Registry
 
@@ -72,7 +67,7 @@ def _name(store: Store, text: str) -> str:
 def list_adapters(as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
     """All adapters, oldest first: who serves them, what they came from, what they weigh."""
     config = load(workspace, seed, None)
-    with _store(config) as store:
+    with open_store(config) as store:
         found = _described(config, store)
     rows = [
         [a["name"], a["state"], a["parent"] or "", a["trainer"], in_bytes(a["bytes"]), _users(a)]
@@ -122,7 +117,7 @@ def show_adapter(
     from finetune.registry import broken
 
     config = load(workspace, seed, None)
-    with _store(config) as store:
+    with open_store(config) as store:
         chosen = store.adapter(_name(store, name)).name
         [found] = [a for a in _described(config, store) if a["name"] == chosen]
         if found["pruned"] is None:
@@ -189,7 +184,7 @@ def export_adapter(
     from finetune.export import export
 
     config = load(workspace, seed, option)
-    with _store(config) as store:
+    with open_store(config) as store:
         adapter = _registry(config, store).get(_name(store, name))
         serving = [g for g in store.generations() if g.adapter == adapter.name]
         files = export(adapter, out, _base(config, serving), serving)
@@ -213,7 +208,7 @@ def pin_adapter(
 ) -> None:
     """Keep an adapter, whatever the policy of pruning says."""
     config = load(workspace, seed, None)
-    with _store(config) as store:
+    with open_store(config) as store:
         adapter = _registry(config, store).get(_name(store, name))
         store.change_adapter(store.adapter(adapter.name).model_copy(update={"pinned": not off}))
     said = "no longer pinned" if off else "pinned: no pruning takes it"

@@ -16,6 +16,7 @@ from instar._cli_common import (
     emit,
     facts,
     load,
+    open_store,
     progress,
     table,
     wait_for,
@@ -140,10 +141,9 @@ def score(
     """Say how a session of `instar run` went, so that `instar evolve --once` can learn from it."""
     from instar import recorded
     from instar.errors import UnknownName, UserError
-    from instar.store import Store
 
     config = load(workspace, None, None)
-    with Store.open(config.workspace / "instar.db", create=False) as store:
+    with open_store(config) as store:
         waiting = {t.id: t for t in recorded.unscored(store)}
         if id is None:
             rows = [[t.id, t.task.instruction] for t in waiting.values()]

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from instar._cli_common import AsJson, Folder, Options, Seed, emit, facts, load, wait_for
+from instar._cli_common import (
+    AsJson,
+    Folder,
+    Options,
+    Seed,
+    emit,
+    facts,
+    load,
+    open_store,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from finetune.checking import Checked
@@ -106,12 +116,11 @@ def _found(config: Config, dataset: str | None) -> RowSet:
     """Rows of a folder, of a hash in the workspace, or those that it curated last."""
     from finetune.curate.base import RowSet
     from instar._curating import find, latest
-    from instar.store import Store
 
     if dataset and Path(dataset).is_dir():
         return RowSet.load(Path(dataset))
     if dataset is None:
-        with Store.open(config.workspace / "instar.db", create=False) as store:
+        with open_store(config) as store:
             dataset = latest(store)
     return find(config.workspace, dataset)
 

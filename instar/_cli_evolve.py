@@ -18,6 +18,7 @@ from instar._cli_common import (
     emit,
     facts,
     load,
+    open_store,
     progress,
     table,
     wait_for,
@@ -147,7 +148,7 @@ def _generation_table(found: list[dict[str, Any]]) -> str:
 @generations.command("list")
 def list_generations(as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
     """All generations, oldest first."""
-    with _store(load(workspace, seed, None)) as store:
+    with open_store(load(workspace, seed, None)) as store:
         found = [g.model_dump(mode="json") for g in store.generations()]
     emit(as_json, {"generations": found}, _generation_table(found))
 
@@ -157,7 +158,7 @@ def show_generation(
     id: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None
 ) -> None:
     """One generation with its verdict and ancestors; the beginning of an id is enough."""
-    with _store(load(workspace, seed, None)) as store:
+    with open_store(load(workspace, seed, None)) as store:
         generation = store.generation(_id(store, id))
         value = generation.model_dump(mode="json") | {
             "ancestry": store.ancestry(generation.id),
@@ -223,7 +224,7 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
     from instar._lock import exclusive
     from instar.errors import UserError
 
-    with _store(config) as store, exclusive(config.workspace):
+    with open_store(config) as store, exclusive(config.workspace):
         before = store.active()
         chosen = store.activate(_id(store, id)) if id else store.go_back()
     if chosen is None:
@@ -232,13 +233,3 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
     if id and chosen.parent and (chosen.verdict or {}).get("decision") != "promote":
         typer.echo(f"The gate did not promote {chosen.id}: it serves because you say so.", err=True)
     emit(as_json, {"active": chosen.id, "before": was}, f"Active: {chosen.id} (before: {was})")
-
-
-def _store(config: Config) -> Any:
-    from instar.store import Store
-
-    return Store.open(_database(config.workspace), create=False)
-
-
-def _database(workspace: Path) -> Path:
-    return workspace / "instar.db"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, load, wait_for
+from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, load, open_store, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,13 +48,12 @@ def export_memories(
     from instar._exchange import KIND, write_files
     from instar._methods import build
     from instar.errors import UserError
-    from instar.store import Store
 
     config = load(workspace, seed, None)
     if out.exists():
         raise UserError(f"{out} is there already. Remove it, or choose another: --out PATH")
     chosen: Format = build(KIND, form, config)
-    with Store.open(config.workspace / "instar.db", create=False) as store:
+    with open_store(config) as store:
         active = store.active()
         if active is None:
             raise UserError("Nothing is remembered yet. Begin with: instar evolve")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from instar import _cli_exchange, _cli_history, _cli_reembed, _cli_status, _cli_worth
-from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, table
+from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, open_store, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,12 +73,11 @@ def list_items(
 ) -> None:
     """All memories that a generation sees."""
     from instar.errors import UserError
-    from instar.store import Store
 
     if by is _Order.WRITTEN and (plot or model):
         raise UserError("--plot and --model go with --by uplift.")
     config = load(workspace, seed, None)
-    with Store.open(config.workspace / "instar.db", create=False) as store:
+    with open_store(config) as store:
         items = store.items(_as_of(store, generation))
         value: dict[str, Any] = {"items": [i.model_dump(mode="json") for i in items]}
         text = _lines(items)
@@ -91,9 +90,8 @@ def list_items(
 def show(item: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
     """One memory in all its versions; the beginning of an id is enough."""
     from instar.errors import UnknownName
-    from instar.store import Store
 
-    with Store.open(load(workspace, seed, None).workspace / "instar.db", create=False) as store:
+    with open_store(load(workspace, seed, None)) as store:
         ids = list(dict.fromkeys(i.id for i in store.items(None)))
         versions = store.item_versions(by_prefix(item, ids))
     if not versions:

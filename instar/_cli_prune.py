@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from instar._cli_common import AsJson, Folder, Options, Seed, emit, in_bytes, load, table
+from instar._cli_common import (
+    AsJson,
+    Folder,
+    Options,
+    Seed,
+    emit,
+    in_bytes,
+    load,
+    open_store,
+    table,
+)
 
 if TYPE_CHECKING:
     from instar.pruning import Pruning
@@ -40,12 +50,11 @@ def prune(
     """Delete adapters that were rejected long ago, rows that nothing was made of, old bench runs."""
     from instar import pruning
     from instar._lock import exclusive
-    from instar.store import Store
 
     given = {"turns": turns, "rejected": rejected, "runs": runs}
     more = [f"prune.{name}={value}" for name, value in given.items() if value is not None]
     config = load(workspace, seed, option, *more)
-    with Store.open(config.workspace / "instar.db", create=False) as store:
+    with open_store(config) as store:
         if dry_run:
             found = pruning.find(store, config.workspace, config.prune)
         else:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from instar._cli_common import AsJson, Folder, Options, Seed, by_prefix, emit, load, wait_for
+from instar._cli_common import (
+    AsJson,
+    Folder,
+    Options,
+    Seed,
+    by_prefix,
+    emit,
+    load,
+    open_store,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from instar._pushing import Pushed, Wish
@@ -112,11 +122,10 @@ def compose(
     from finetune.compose import compose as combined
     from finetune.registry import Registry
     from instar._lock import exclusive
-    from instar.store import Store
 
     config = load(workspace, seed, None)
     with (
-        Store.open(config.workspace / "instar.db", create=False) as store,
+        open_store(config) as store,
         exclusive(config.workspace),
     ):
         registry = Registry(config.workspace / "adapters", store)

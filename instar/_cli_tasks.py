@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from instar._cli_common import AsJson, Folder, Options, Seed, emit, load
+from instar._cli_common import AsJson, Folder, Options, Seed, emit, load, open_store
 
 if TYPE_CHECKING:
     from instar.config import Config
@@ -85,9 +85,8 @@ def from_sessions(
 
 
 def _recorded(config: Config) -> list[Trajectory]:
-    from instar.store import Store
 
-    with Store.open(config.workspace / "instar.db", create=False) as store:
+    with open_store(config) as store:
         return store.trajectories(purpose="live")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, table
+from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, open_store, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,10 +97,9 @@ def why(
 ) -> None:
     """What was shown, withheld and cited in an episode, and what that changed."""
     from instar._worthing import ids, told_by
-    from instar.store import Store
 
     config = load(workspace, seed, None)
-    with Store.open(config.workspace / "instar.db", create=False) as store:
+    with open_store(config) as store:
         found = store.trajectory(by_prefix(trajectory, ids(store)))
         told = told_by(store, found)
     bank = found.bank.model_dump(mode="json") if found.bank else None
