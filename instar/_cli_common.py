@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
@@ -29,6 +32,7 @@ __all__ = [
     "load",
     "open_store",
     "progress",
+    "readable",
     "table",
     "wait_for",
 ]
@@ -49,6 +53,11 @@ Options: TypeAlias = Annotated[
 
 Value = TypeVar("Value")
 _WORKSPACE = "INSTAR_WORKSPACE"
+_BREAKS = re.compile(r"\s*[\r\n\v\f\x85\u2028\u2029]\s*")
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_OURS = re.compile(r"\binstar [a-z]")
+_chosen: ContextVar[Path | None] = ContextVar("workspace", default=None)
+"""The workspace that was named for the command, which those that it advises need, too."""
 
 
 def load(workspace: Path | None, seed: int | None, options: list[str] | None, *more: str) -> Config:
@@ -61,6 +70,7 @@ def load(workspace: Path | None, seed: int | None, options: list[str] | None, *m
     from instar.config import Config, load_config
     from instar.errors import UserError
 
+    _chosen.set(workspace)
     folder = workspace or Path(os.environ.get(_WORKSPACE) or Config().workspace)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file, not a folder. Choose another: --workspace DIR")
@@ -90,15 +100,25 @@ def progress(as_json: bool = False) -> Progress:
 
 def emit(as_json: bool, value: Any, text: str) -> None:
     """The result: one JSON object, or text for people."""
-    shown = json.dumps(value, ensure_ascii=False, default=str) if as_json else text
+    shown = json.dumps(value, ensure_ascii=False, default=str) if as_json else readable(text)
     if shown:
         typer.echo(shown)
 
 
+def readable(text: str) -> str:
+    """A text without what steers a terminal, and with the workspace that its commands are for."""
+    shown = _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
+    folder = _chosen.get()
+    if folder is None or "--workspace" in shown or not _OURS.search(shown):
+        return shown
+    return f"{shown}\n(with: --workspace {shlex.quote(str(folder))})"
+
+
 def table(head: list[str], rows: list[list[str]], empty: str = "Nothing yet.") -> str:
-    """Rows in columns, the last column as long as it is."""
+    """Rows in columns, the last column as long as it is; line breaks in cells become blanks."""
     if not rows:
         return empty
+    rows = [[_BREAKS.sub(" ", cell) for cell in row] for row in rows]
     widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head) - 1)]
     lines = [
         "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip()

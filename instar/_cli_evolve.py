@@ -27,6 +27,7 @@ from instar._failure_hook import failure_told
 
 if TYPE_CHECKING:
     from instar.config import Config
+    from instar.store import Store
 
 __all__ = ["register"]
 
@@ -206,6 +207,20 @@ def _points(figure: dict[str, Any]) -> str:
     return f"{100 * (figure['difference'] or 0):+.0f} points{ends}"
 
 
+def _apart(store: Store, one: str, other: str) -> bool:
+    """Whether neither of two generations was made over the other."""
+    made_over = {g.id: g.parent for g in store.generations()}
+
+    def path(id: str | None) -> set[str]:
+        found: set[str] = set()
+        while id is not None and id not in found:
+            found.add(id)
+            id = made_over.get(id)
+        return found
+
+    return one not in path(other) and other not in path(one)
+
+
 @generations.command("promote")
 def promote_generation(
     id: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None
@@ -227,9 +242,19 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
     with open_store(config) as store, exclusive(config.workspace):
         before = store.active()
         chosen = store.activate(_id(store, id)) if id else store.go_back()
+        beside = bool(id and before and chosen and _apart(store, before.id, chosen.id))
     if chosen is None:
         raise UserError("There is no generation to go back to. See: instar generations list")
     was = before.id if before else None
+    if chosen.id == was:
+        emit(as_json, {"active": was, "before": was}, f"{was} is active already.")
+        return
     if id and chosen.parent and (chosen.verdict or {}).get("decision") != "promote":
         typer.echo(f"The gate did not promote {chosen.id}: it serves because you say so.", err=True)
+    if beside:
+        typer.echo(
+            f"What {was} changed is not in {chosen.id}, which was not made over it. "
+            f"See: instar memory diff {was} {chosen.id}",
+            err=True,
+        )
     emit(as_json, {"active": chosen.id, "before": was}, f"Active: {chosen.id} (before: {was})")

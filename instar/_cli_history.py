@@ -77,7 +77,8 @@ def log(
     ]
     head = ["change", "when", "kind", "memory", "generation", "author", "reason"]
     value = {"changes": [c.model_dump(mode="json") for c in found]}
-    emit(as_json, value, table(head, rows, "Nothing was changed yet."))
+    asked = item or generation or author
+    emit(as_json, value, table(head, rows, f"No change{' is like that' if asked else ' yet'}."))
 
 
 def _when(at: float) -> str:
@@ -92,7 +93,7 @@ def _what(change: Change) -> str:
 
 
 def undo(
-    change: Annotated[int, typer.Argument(help="Its number; see: instar memory log")],
+    change: Annotated[list[int], typer.Argument(help="Its number; see: instar memory log")],
     generation: Annotated[
         str | None,
         typer.Option(
@@ -106,31 +107,37 @@ def undo(
     workspace: Folder = None,
     seed: Seed = None,
 ) -> None:
-    """Take back one change; what generations show now stays, a candidate shows it taken back."""
-    found = wait_for(_undo(load(workspace, seed, None), change, generation, force))
+    """Take changes back; what generations show now stays, a candidate shows them taken back."""
+    newest_first = sorted(set(change), reverse=True)
+    found = wait_for(_undo(load(workspace, seed, None), newest_first, generation, force))
     emit(as_json, found, found["told"])
 
 
-async def _undo(config: Config, change: int, generation: str | None, force: bool) -> dict[str, Any]:
+async def _undo(
+    config: Config, undone: list[int], generation: str | None, force: bool
+) -> dict[str, Any]:
     from instar._lock import exclusive
     from instar.compose import Workspace
 
     async with Workspace.open(config, create=False) as workspace:
         with exclusive(workspace.path):
-            into = _into(workspace.store, change, generation, force)
+            into = _into(workspace.store, undone, generation, force)
             written = [] if generation else _before(workspace.store, into.id)
-            written = written or workspace.bank.undo(change, into.id, _AUTHOR, force)
-    became = ", ".join(f"{i.id} is {i.status.value}" for i in written)
+            for change in undone[len(written) :]:
+                written.append(workspace.bank.undo(change, into.id, _AUTHOR, force))
+    items = [i for of in written for i in of]
+    became = ", ".join(f"{i.id} is {i.status.value}" for i in items)
+    what = f"Change{'s' * (len(undone) > 1)} {', '.join(map(str, sorted(undone)))}"
     return {
-        "change": change,
+        "changes": sorted(undone),
         "generation": into.id,
-        "items": [i.model_dump(mode="json") for i in written],
-        "told": f"Change {change} taken back in candidate {into.id}: {became}. "
+        "items": [i.model_dump(mode="json") for i in items],
+        "told": f"{what} taken back in candidate {into.id}: {became}. "
         f"Let it serve: instar generations promote {into.id}",
     }
 
 
-def _into(store: Store, change: int, generation: str | None, force: bool) -> Generation:
+def _into(store: Store, undone: list[int], generation: str | None, force: bool) -> Generation:
     """The candidate to write into: the one that was named, or a new one under the active."""
     from instar._ledger import path_of
     from instar._memory_history import check
@@ -142,8 +149,10 @@ def _into(store: Store, change: int, generation: str | None, force: bool) -> Gen
     if active is None:
         raise UserError("Nothing is remembered yet. Begin with: instar evolve")
     with store.database.read() as connection:  # before a generation is made for it
-        check(connection, path_of(connection, active.id), change, force)
-    made = _candidate(active, change, force)
+        path = path_of(connection, active.id)
+        for change in undone:
+            check(connection, path, change, force)
+    made = _candidate(active, undone, force)
     store.add_generation(made)
     return store.generation(made.id)
 
@@ -161,12 +170,12 @@ def _named(store: Store, text: str) -> Generation:
     return found
 
 
-def _candidate(active: Generation, change: int, force: bool) -> Generation:
+def _candidate(active: Generation, undone: list[int], force: bool) -> Generation:
     from instar.types import GenerationStatus, content_hash
 
     # Its id is a hash of what is asked: asked again, or after a kill, it is found again.
     changes = {
-        "id": f"undo-{content_hash([active.id, change, force], 6)}",
+        "id": f"undo-{content_hash([active.id, undone, force], 6)}",
         "parent": active.id,
         "status": GenerationStatus.CANDIDATE,
         "memory": True,
@@ -175,12 +184,14 @@ def _candidate(active: Generation, change: int, force: bool) -> Generation:
     return active.model_copy(update=changes)
 
 
-def _before(store: Store, generation: str) -> list[MemoryItem]:
-    """What an undo that was asked for before has written in its generation."""
+def _before(store: Store, generation: str) -> list[list[MemoryItem]]:
+    """What an undo that was asked for before has written in its generation, change by change."""
     from instar._memory_history import changes
 
-    wrote = [pair for c in changes(store, generation=generation)[-1:] for pair in c.wrote]
-    return [i for id, version in wrote for i in store.item_versions(id) if i.version == version]
+    return [
+        [i for id, version in c.wrote for i in store.item_versions(id) if i.version == version]
+        for c in reversed(changes(store, generation=generation))
+    ]
 
 
 # Diff

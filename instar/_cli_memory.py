@@ -14,6 +14,7 @@ from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, loa
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from instar.config import Config
     from instar.store import Store
     from instar.types import MemoryItem
 
@@ -45,14 +46,18 @@ def register(app: typer.Typer) -> None:
 
 def _as_of(store: Store, generation: str | None) -> str | None:
     if generation is not None:
-        return store.generation(generation).id
+        return store.generation(by_prefix(generation, [g.id for g in store.generations()])).id
     active = store.active()
     return active.id if active else None
 
 
 def _lines(items: Sequence[MemoryItem]) -> str:
-    rows = [[i.id, i.kind.value, i.namespace, f"{i.when} -> {i.content}"] for i in items]
-    return table(["item", "kind", "namespace", "memory"], rows, "Nothing is remembered yet.")
+    rows = [[i.id, i.kind.value, _state(i), i.namespace, f"{i.when} -> {i.content}"] for i in items]
+    return table(["item", "kind", "state", "namespace", "memory"], rows)
+
+
+def _state(item: MemoryItem) -> str:
+    return f"{item.status.value}{', pinned' * item.pinned}"
 
 
 @memory.command("list")
@@ -72,43 +77,51 @@ def list_items(
     seed: Seed = None,
 ) -> None:
     """All memories that a generation sees."""
+    from instar._seen import nothing
     from instar.errors import UserError
 
     if by is _Order.WRITTEN and (plot or model):
         raise UserError("--plot and --model go with --by uplift.")
     config = load(workspace, seed, None)
     with open_store(config) as store:
-        items = store.items(_as_of(store, generation))
+        as_of = _as_of(store, generation)
+        items = store.items(as_of)
         value: dict[str, Any] = {"items": [i.model_dump(mode="json") for i in items]}
         text = _lines(items)
         if by is _Order.UPLIFT:
             value, text = _cli_worth.by_uplift(store, items, model or config.model.name, plot)
+        if not items:
+            text = nothing(store, as_of)
     emit(as_json, value, text)
 
 
 @memory.command("show")
 def show(item: str, as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
     """One memory in all its versions; the beginning of an id is enough."""
-    from instar.errors import UnknownName
+    from instar.errors import UnknownName, UserError
 
+    if not item:
+        raise UserError("Say which memory. See: instar memory list")
     with open_store(load(workspace, seed, None)) as store:
         ids = list(dict.fromkeys(i.id for i in store.items(None)))
         versions = store.item_versions(by_prefix(item, ids))
+        active = store.active()
+        now = {(i.id, i.version) for i in store.items(active.id)} if active else set()
     if not versions:
         raise UnknownName("memory", item, ids[:20], "See: instar memory list")
     value = {"versions": [i.model_dump(mode="json") for i in versions]}
-    emit(as_json, value, "\n\n".join(_version(i) for i in versions))
+    emit(as_json, value, "\n\n".join(_version(i, (i.id, i.version) in now) for i in versions))
 
 
-def _version(item: MemoryItem) -> str:
+def _version(item: MemoryItem, serves: bool) -> str:
     return facts(
         {
-            "item": f"{item.id}, version {item.version}",
+            "item": f"{item.id}, version {item.version}{', which serves now' * serves}",
             "title": item.title,
             "when": item.when,
             "content": item.content,
             "kind": f"{item.kind.value}, {'what worked' if item.polarity > 0 else 'what went wrong'}",
-            "status": item.status.value,
+            "status": _state(item),
             "namespace": item.namespace,
             "made by": item.generation,
             "learnt from": f"{len(item.sources)} episodes: {', '.join(item.sources)}",
@@ -133,20 +146,25 @@ def search(
     if not text.strip():
         raise UserError('Say what to look for: instar memory search "refund order"')
 
-    found: list[dict[str, Any]] = wait_for(
-        _search(load(workspace, seed, None), text, k, generation)
-    )
+    found, none = wait_for(_search(load(workspace, seed, None), text, k, generation))
     rows = [
         [f"{f['cosine']:.2f}", f["id"], f["namespace"], f"{f['when']} -> {f['content']}"]
         for f in found
+        if f["cosine"] > 0
     ]
-    told = table(["cosine", "item", "namespace", "memory"], rows, "Nothing is remembered yet.")
+    told = table(["cosine", "item", "namespace", "memory"], rows, none)
     emit(as_json, {"items": found}, told)
 
 
-async def _search(config: Any, text: str, k: int, generation: str | None) -> list[dict[str, Any]]:
+async def _search(
+    config: Config, text: str, k: int, generation: str | None
+) -> tuple[list[dict[str, Any]], str]:
+    """What is near, and what is said where nothing is."""
+    from instar._seen import nothing
     from instar.compose import Workspace
 
     async with Workspace.open(config, create=False) as workspace:
-        hits = workspace.bank.search(text, k, _as_of(workspace.store, generation))
-        return [item.model_dump(mode="json") | {"cosine": round(c, 4)} for item, c in hits]
+        as_of = _as_of(workspace.store, generation)
+        hits = workspace.bank.search(text, k, as_of)
+        found = [item.model_dump(mode="json") | {"cosine": round(c, 4)} for item, c in hits]
+        return found, "Nothing is near." if found else nothing(workspace.store, as_of)

@@ -43,7 +43,9 @@ def quarantine(
         return one.model_copy(update={"status": MemoryStatus.QUARANTINED})
 
     found = wait_for(_decide(load(workspace, seed, None), item, held, reason))
-    emit(as_json, found, f"In quarantine: {', '.join(found['items'])}. To undo it: {_HINT}")
+    back = f" To undo it: instar memory undo {' '.join(map(str, found['changes']))}"
+    told = f"In quarantine: {', '.join(found['items'])}.{back if found['changes'] else ''}"
+    emit(as_json, found, told)
 
 
 def pin(
@@ -63,9 +65,6 @@ def pin(
     emit(as_json, found, f"{reason.capitalize()}: {', '.join(found['items'])}.")
 
 
-_HINT = "instar memory log, then instar memory undo CHANGE"
-
-
 async def _decide(
     config: Config,
     text: str,
@@ -74,6 +73,8 @@ async def _decide(
     whole: bool = True,
 ) -> dict[str, Any]:
     """Change a memory, or all of its unit, in the generation that serves."""
+    from instar._memory_history import changes
+    from instar._seen import nothing
     from instar.compose import Workspace
     from instar.errors import UnknownName, UserError
     from instar.types import MemoryOp, OpKind
@@ -83,6 +84,8 @@ async def _decide(
         if active is None:
             raise UserError("Nothing is remembered yet. Begin with: instar evolve")
         items = {i.id: i for i in workspace.store.items(active.id)}
+        if not items:
+            raise UserError(nothing(workspace.store, active.id))
         name = by_prefix(text, items)
         if name not in items:
             raise UnknownName("memory", text, list(items)[:20], "See: instar memory list")
@@ -92,10 +95,14 @@ async def _decide(
             for i in chosen or [items[name]]
             if change(i) != i
         ]
+        if whole and (held := [i.id for i in chosen if i.pinned]):
+            raise UserError(f"It is pinned. First: instar memory pin --off {' '.join(held)}")
         if ops:
             workspace.bank.write(ops, active.id, _AUTHOR)
+        made = changes(workspace.store, generation=active.id, limit=len(ops)) if ops else []
     return {
         "items": [i.id for i in chosen or [items[name]]],
         "changed": len(ops),
+        "changes": sorted(c.change for c in made),
         "generation": active.id,
     }

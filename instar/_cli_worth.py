@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +37,7 @@ def by_uplift(
 
     found = valued(store, items, model)
     units = [
-        {"items": [i.id for i in of], "status": of[0].status.value, "worth": _dumped(worth)}
+        {"items": [i.id for i in of], "status": _status(of), "worth": _dumped(worth)}
         for of, worth in found.units
     ]
     rows = [_row(of, worth) for of, worth in found.units]
@@ -53,16 +54,24 @@ def _dumped(worth: Worth | None) -> dict[str, Any] | None:
     return worth.model_dump(mode="json") if worth else None
 
 
+def _status(of: Sequence[MemoryItem]) -> str:
+    """The status of a unit; of one whose memories differ in it, how many have which."""
+    counts = Counter(i.status.value for i in of)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{n} {status}" for status, n in counts.most_common())
+
+
 def _row(of: Sequence[MemoryItem], worth: Worth | None) -> list[str]:
     first = of[0]
     name = first.id if len(of) == 1 else f"{first.id} +{len(of) - 1}"
     what = f"{first.when} -> {first.content}"
     if worth is None:
-        return [name, first.status.value, "", "", "", "", "", what]
+        return [name, _status(of), "", "", "", "", "", what]
     low, high = (f"{100 * end:+.0f}" for end in worth.success.interval)
     return [
         name,
-        first.status.value,
+        _status(of),
         f"{100 * worth.shrunk:+.0f}",
         f"[{low}, {high}]",
         f"{worth.shown}/{worth.n}",

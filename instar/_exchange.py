@@ -89,7 +89,10 @@ def _guess(path: Path) -> str:
     names = plugins.methods(KIND)
     fitting = [name for name in names if plugins.load(KIND, name)().recognises(path)]
     if len(fitting) != 1:
-        raise UserError(f"{path} looks like no format. Say which: --format {'|'.join(names)}")
+        raise UserError(
+            f"{path} looks like no format. Say which: --format {'|'.join(names)}; "
+            "memory/exchange/README.md shows each"
+        )
     return fitting[0]
 
 
@@ -119,8 +122,10 @@ async def write_candidate(
 
     Raises:
         UserError: Another generation is active by now.
+        WorkspaceError: The memories there were embedded by another embedder.
     """
     store = workspace.store
+    workspace.bank.check_embedder()  # before a generation is made for it
     if store.active() != before:
         raise UserError("Another generation became active meanwhile: type the command again")
     if before is None:

@@ -35,6 +35,7 @@ from instar import (
     _cli_stages,
     _cli_tasks,
 )
+from instar._cli_common import readable
 from instar.errors import Busy, InstarError, Stopped, UserError
 
 __all__ = ["app", "main"]
@@ -110,7 +111,7 @@ def _where_help_is(error: TyperException) -> str:
 
 def _fail(message: str, code: int) -> int:
     # Help for a command without arguments comes this way too, over several lines.
-    text = message if message.startswith("Usage:") else " ".join(message.split())
+    text = message if message.startswith("Usage:") else " ".join(readable(message).split())
     typer.echo(text, err=True)
     return code
 

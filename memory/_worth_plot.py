@@ -57,7 +57,11 @@ def draw_worth(
     figure.suptitle(_plain("\n".join(textwrap.wrap(title, 80))), fontsize=9)
     axes.grid(axis="x", alpha=0.3)
     marks = [Line2D([], [], color=c, marker="o", label=v.value) for v, c in _COLOURS.items()]
-    figure.legend(handles=marks, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    marks += [
+        Line2D([], [], color="0.4", marker="o", linestyle="", label="alone"),
+        Line2D([], [], color="black", marker="|", linestyle="", label="as in the table (shrunk)"),
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     return figure
 
 

@@ -17,6 +17,7 @@ __all__ = ["complaint"]
 
 _LIMITS = {"content": 4000, "when": 400, "title": 400}
 _OTHER_LIMIT = 400
+_MOST_SUPPORT = 1_000_000
 _ID = re.compile(r"[^\s\[\]]{1,200}")
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
@@ -48,6 +49,12 @@ def _shape(item: MemoryItem) -> tuple[str, str] | None:
             return field, "empty"
     if not _ID.fullmatch(item.id):
         return "id", "1 to 200 characters without spaces and square brackets are needed"
+    if item.polarity not in (1, -1):
+        return "polarity", f"{item.polarity}; 1 stands for what worked, -1 for what went wrong"
+    if not 0 <= item.support <= _MOST_SUPPORT:
+        return "support", f"{item.support}; it is a number of successes"
+    if "\n" in item.namespace:
+        return "namespace", "a line break"
     return None
 
 

@@ -22,6 +22,7 @@ __all__ = ["Reader", "first_line", "json_object"]
 
 _BANKS_OWN = frozenset({"version", "generation"})
 _GUESS_BYTES = 65_536
+_UNKNOWN = f"no such field; there are {', '.join(MemoryItem.model_fields)}"
 
 
 class Reader:
@@ -101,7 +102,8 @@ class Reader:
         except ValidationError as error:
             # A misspelt field comes before the one that is missing for it.
             first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-            fault = (str(first["loc"][0]), first["msg"])
+            said = _UNKNOWN if first["type"] == "extra_forbidden" else first["msg"]
+            fault = (str(first["loc"][0]), said)
         else:
             found = complaint(item)
             if found is None:

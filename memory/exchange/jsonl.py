@@ -1,16 +1,18 @@
 """JSONL: one memory a line with all its fields; the format that loses nothing.
 
-A line is a JSON object with the fields of `MemoryItem`. An export names version and generation too,
+A line is a JSON object with the fields of `MemoryItem`, of which ``when`` and ``content`` are enough: without
+an ``id`` it is the hash of these two. An export names version and generation too,
 for reading; an import leaves both to the bank. A field that does not exist is refused rather than
 dropped, so that a misspelt one is noticed.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from instar.types import MemoryItem, Record
+from instar.types import MemoryItem, Record, content_hash
 from memory.exchange._reading import Reader, first_line, json_object
 from memory.exchange.base import Loaded
 
@@ -46,10 +48,12 @@ class Jsonl:
             if isinstance(given, str):
                 reader.refuse(place, given)
             else:
-                reader.take(place, given)
+                said = json.dumps([given.get("when"), given.get("content")])
+                reader.take(place, {"id": content_hash(said), **given})
         return reader.loaded()
 
     def recognises(self, path: Path) -> bool:
-        """A file of JSON objects, each with an id."""
+        """A file of JSON objects, each with an id, or with an occasion and a text."""
         found = json_object(first_line(path))
-        return path.is_file() and isinstance(found, dict) and "id" in found
+        known = isinstance(found, dict) and ("id" in found or {"when", "content"} <= found.keys())
+        return path.is_file() and known
