@@ -10,8 +10,8 @@ __all__ = ["nothing"]
 
 def nothing(store: Store, generation: str | None) -> str:
     """What is said of a generation that sees no memories: the newest one that does, if there is one."""
-    offered = (GenerationStatus.CANDIDATE, GenerationStatus.ACTIVE)
-    known = [g.id for g in store.generations() if g.status in offered and g.id != generation]
+    others = (g for g in store.generations() if g.id != generation)
+    known = [g.id for g in others if g.status is not GenerationStatus.REJECTED]
     for id in reversed(known):
         if n := len(store.items(id)):
             return (

@@ -4,6 +4,7 @@
     ├── UserError              the user can mend it; shown as one line, never as a traceback
     │   ├── ConfigError        an unknown key, a value of the wrong type
     │   ├── UnknownName        a method, model, world, generation or arm that does not exist
+    │   ├── CannotLoad         the files of a model are damaged or missing
     │   ├── MissingExtra       a package or program that has to be installed first
     │   └── WorkspaceError     a workspace that is damaged or of another version
     │       └── Busy           another process has the workspace, or the GPU, for now
@@ -22,6 +23,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "Busy",
+    "CannotLoad",
     "ConfigError",
     "EpisodeFault",
     "InstarError",
@@ -32,6 +34,9 @@ __all__ = [
     "UserError",
     "WorkspaceError",
 ]
+
+
+_REASON = 300
 
 
 class InstarError(Exception):
@@ -63,6 +68,20 @@ class UnknownName(UserError):
         listed = ", ".join(names) if names else "none"
         tail = f" {hint}" if hint else ""
         super().__init__(f"Unknown {kind} {name!r}.{guess} Available: {listed}.{tail}")
+
+
+class CannotLoad(UserError):
+    """The files of a model are damaged or missing.
+
+    Args:
+        folder: Where they are.
+        error: What loading them failed with.
+    """
+
+    def __init__(self, folder: object, error: Exception) -> None:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        shown = reason if len(reason) <= _REASON else f"{reason[:_REASON]}..."
+        super().__init__(f"Cannot load the model {str(folder)!r}: {shown}")
 
 
 class MissingExtra(UserError):

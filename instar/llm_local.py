@@ -23,7 +23,7 @@ from instar._decoding import Request, Row
 from instar._grammar import Guides
 from instar._prefixes import Prefixes
 from instar._toolparse import parse_reply
-from instar.errors import MissingExtra, ModelFault, UserError
+from instar.errors import CannotLoad, MissingExtra, ModelFault, UserError
 from instar.types import Message, Reply, Sampling, ToolSpec, Usage
 
 __all__ = ["LocalEngine", "LocalModel"]
@@ -161,9 +161,8 @@ class LocalEngine:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(self.folder)
             model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=dtype)
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().split("\n", 1)[0]
-            raise UserError(f"Cannot load the model {str(self.folder)!r}: {reason}") from error
+        except Exception as error:
+            raise CannotLoad(self.folder, error) from error
         self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token

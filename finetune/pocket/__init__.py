@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["MODEL_DIR"]
+__all__ = ["INGREDIENTS", "MODEL_DIR"]
+
+INGREDIENTS = ("start", "muon", "recital", "masking", "memory", "simple")
+"""What a recipe can be made without, to see what it is worth."""
 
 MODEL_DIR = Path(__file__).parent / "model"
 """Where the shipped model lies."""

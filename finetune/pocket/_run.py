@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,11 @@ from finetune.pocket.rows import Mixture
 from finetune.pocket.start import build_model
 from finetune.pocket.tokenizer import build_tokenizer
 from finetune.train._model import autocast, placement
+from instar.errors import UserError
 
-__all__ = ["DEVICES", "INGREDIENTS", "Recipe", "Run", "kept_recipe"]
+__all__ = ["DEVICES", "Recipe", "Run", "kept_recipe", "recipe_of", "weighty"]
 
 DEVICES = ("auto", "cpu", "cuda")
-INGREDIENTS = ("start", "muon", "recital", "masking", "memory", "simple")
-"""What a recipe can be made without, to see what it is worth."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Recipe:
 
     Attributes:
         simple: Tokens of simple rows that come first, at most a third of all.
-        without: Ingredients left out, of `INGREDIENTS`.
+        without: Ingredients left out, of `finetune.pocket.INGREDIENTS`.
         device: ``cpu``, ``cuda``, or ``auto`` for the latter where there is one.
         exam_each: Questions a skill in the exams on the way, ``final_each`` in the last one.
     """
@@ -157,7 +156,7 @@ class Run:
         import torch
 
         kept = kept_recipe(path)
-        if kept is None or _weighty(kept) != _weighty(self.recipe):
+        if kept is None or weighty(kept) != weighty(self.recipe):
             return False
         state = torch.load(path, weights_only=True, map_location=self.device)
         self.model.load_state_dict(state["model"])
@@ -178,16 +177,30 @@ def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def kept_recipe(path: Path) -> Recipe | None:
-    """The recipe of a checkpoint, if there is one."""
+    """The recipe of a checkpoint, if there is one.
+
+    Raises:
+        UserError: The checkpoint is damaged.
+    """
     import torch
 
     if not path.exists():
         return None
-    kept = torch.load(path, weights_only=True, mmap=True)["recipe"]
+    try:
+        return recipe_of(torch.load(path, weights_only=True, mmap=True)["recipe"])
+    except Exception as error:
+        raise UserError(
+            f"{path} is damaged and cannot be gone on from. Delete it, or choose another --out."
+        ) from error
+
+
+def recipe_of(kept: Mapping[str, Any]) -> Recipe:
+    """A recipe as it was written down."""
     return Recipe(**{**kept, "without": tuple(kept["without"])})
 
 
-def _weighty(recipe: Recipe) -> dict[str, Any]:
+def weighty(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe decides the weights."""
     return {k: v for k, v in asdict(recipe).items() if k not in _FREE}
 
 

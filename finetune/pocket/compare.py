@@ -16,7 +16,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from finetune.pocket._run import INGREDIENTS, Recipe
+from finetune.pocket import INGREDIENTS
+from finetune.pocket._run import Recipe
 from finetune.pocket.pretrain import pretrain, speed
 from instar.errors import UserError
 
@@ -51,6 +52,7 @@ def compare(
     out: Path,
     log: Callable[[str, dict[str, Any]], None],
     recipe: Recipe | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Train every variant with every seed; the table is also written to ``compare.json``.
 
@@ -58,6 +60,7 @@ def compare(
         minutes: Of training, for each.
         log: Is given the name of a run and its figures now and then.
         recipe: What the variants are variants of.
+        stop: As of `pretrain`.
 
     Returns:
         By variant: parameters, tokens and exact answers by skill, the mean and each seed's.
@@ -73,7 +76,7 @@ def compare(
             tokens = max(1, round(speeds[name] * minutes * 60))
             wanted = variant(name, replace(recipe, seed=seed, tokens=tokens))
             folder = out / name.replace(" ", "-") / str(seed)
-            found.setdefault(name, []).append(_trained(wanted, folder, name, log))
+            found.setdefault(name, []).append(_trained(wanted, folder, name, log, stop))
             table = {"minutes": minutes, "variants": {n: _row(r) for n, r in found.items()}}
             _write(out / "compare.json", table)
     return table
@@ -93,7 +96,11 @@ def _speeds(names: Sequence[str], out: Path, recipe: Recipe) -> dict[str, float]
 
 
 def _trained(
-    recipe: Recipe, folder: Path, name: str, log: Callable[[str, dict[str, Any]], None]
+    recipe: Recipe,
+    folder: Path,
+    name: str,
+    log: Callable[[str, dict[str, Any]], None],
+    stop: Callable[[], bool],
 ) -> dict[str, Any]:
     """Figures of one run, made now unless it is finished.
 
@@ -102,7 +109,7 @@ def _trained(
     """
     report = folder / "training.json"
     if not report.exists():
-        pretrain(recipe, folder, lambda figures: log(f"{name}, seed {recipe.seed}", figures))
+        pretrain(recipe, folder, lambda figures: log(f"{name}, seed {recipe.seed}", figures), stop)
     kept = json.loads(report.read_text(encoding="utf-8"))
     if kept["recipe"]["tokens"] != recipe.tokens:
         raise UserError(

@@ -10,7 +10,7 @@ __all__ = ["draw_curves"]
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw what a run logged; skills by door share a colour, dashed on pages.
+    """Draw what a run logged; skills of the office share a colour, dashed on pages.
 
     Args:
         history: Figures with ``tokens``, ``loss`` (nats a token, or None) and ``exam``.
@@ -28,7 +28,8 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     colours: dict[str, Any] = {}
     for skill in dict.fromkeys(s for h in history for s in h["exam"]):
         seen = [h for h in history if skill in h["exam"]]
-        colour = colours.setdefault(skill.rpartition("/")[2], tones[len(colours) % len(tones)])
+        office = skill.replace("web/", "tools/")
+        colour = colours.setdefault(office, tones[len(colours) % len(tones)])
         below.plot(
             [_millions(h) for h in seen],
             [100 * h["exam"][skill] for h in seen],
@@ -36,6 +37,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
             color=colour,
             linewidth=1.3,
             linestyle="--" if skill.startswith("web/") else "-",
+            marker="o" if len(seen) == 1 else "",
         )
     below.set_ylim(-2, 102)
     below.set_ylabel("exact answers (%), held-out words")

@@ -21,10 +21,11 @@ from finetune.pocket.exam import exam_questions, grade
 from finetune.pocket.replay import replay_rows
 from finetune.train._replay import write_replay
 
-__all__ = ["Recipe", "measured", "pretrain", "speed"]
+__all__ = ["Recipe", "finished", "measured", "pretrain", "speed"]
 
 _REPLAY = 240
 _SPEED_STEPS = 15
+_TOLD_SECONDS = 20.0
 
 Log = Callable[[dict[str, Any]], None]
 
@@ -44,14 +45,29 @@ def speed(recipe: Recipe) -> float:
     return _SPEED_STEPS * recipe.rows * recipe.length / run.seconds
 
 
-def pretrain(recipe: Recipe, out: Path, log: Log) -> dict[str, Any]:
+def finished(out: Path) -> dict[str, Any] | None:
+    """The report of a training that is complete; None where there is none."""
+    report = out / "training.json"
+    if not report.exists() or (out / "checkpoint.pt").exists():
+        return None
+    return dict(json.loads(report.read_text(encoding="utf-8")))
+
+
+def pretrain(
+    recipe: Recipe, out: Path, log: Log, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Train pocket and write model, tokenizer, ``training.json`` and ``curves.png`` into ``out``.
 
     Args:
-        log: Is given a dictionary of figures now and then.
+        log: Is given a dictionary of figures now and then, at times with an exam.
+        stop: Asked after each step; where it says so, a checkpoint is written.
 
     Returns:
         The final figures, the exam among them.
+
+    Raises:
+        KeyboardInterrupt: It was stopped; the same call goes on.
+        UserError: The checkpoint in ``out`` is damaged.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     out.mkdir(parents=True, exist_ok=True)
@@ -59,11 +75,17 @@ def pretrain(recipe: Recipe, out: Path, log: Log) -> dict[str, Any]:
     run = Run(recipe)
     run.resume(checkpoint)
     questions = exam_questions(0, recipe.exam_each, recipe.mixture)
-    saved = examined = time.monotonic()
+    saved = examined = told = time.monotonic()
     losses: list[float] = []
     while run.tokens < recipe.tokens:
         losses.append(run.train_step())
         now = time.monotonic()
+        if stop():
+            run.save(checkpoint)
+            raise KeyboardInterrupt
+        if now - told > _TOLD_SECONDS:
+            log(_figures(run, losses, {}))
+            told = now
         if now - examined > recipe.exam_seconds:
             run.history.append(_figures(run, losses, grade(run.model, run.tokenizer, questions)))
             log(run.history[-1])

@@ -36,7 +36,7 @@ def placement(device: str, precision: str) -> tuple[str, str]:
 
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError(
-            "No CUDA device was found: use the device cpu (-o methods.sft.device=cpu, --device cpu)."
+            "No CUDA device was found: use the CPU (--device cpu, or -o methods.sft.device=cpu)."
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
