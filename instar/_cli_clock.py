@@ -138,7 +138,7 @@ def score(
     as_json: AsJson = False,
     workspace: Folder = None,
 ) -> None:
-    """Say how a session of `instar run` went, so that `instar evolve --once` can learn from it."""
+    """Say how a session went that nobody judged yet, so that `instar evolve --once` can learn from it."""
     from instar import recorded
     from instar.errors import UnknownName, UserError
 

@@ -179,7 +179,7 @@ def _json(item: MemoryItem, field: str) -> Any:
 def _show(difference: Difference, loaded: Loaded, wish: _Wish) -> None:
     """The difference in lines, what was refused last; with --json on stderr."""
     fate = "retired" if wish.retire_missing else "kept"
-    added = [f"+ {i.id}  {_short(i)}" for i in difference.added]
+    added = [f"+ {i.id}  {_short(i)}  (in {i.namespace})" for i in difference.added]
     changed = [
         f"~ {c.before.id}  {f}: {_cut(repr(_json(c.before, f)))} -> {_cut(repr(_json(c.after, f)))}"
         for c in difference.changed

@@ -52,7 +52,7 @@ def list_sessions(
     shown = found[:limit]
     text = table(["session", "began", "agent", "subject", "turns", "memories", "outcome", "task"],
                  [_row(t) for t in shown],
-                 "No sessions are on record. To record some: instar serve, or instar gateway")  # fmt: skip
+                 _none(len(lived)))  # fmt: skip
     if len(found) > limit:
         text += f"\n\n{len(found) - limit} more: --limit {len(found)}"
     emit(as_json, {"sessions": [_summary(t) for t in shown], "all": len(found)}, text)
@@ -68,12 +68,21 @@ def show(
     from instar.errors import UserError
 
     with open_store(load(workspace, None, None)) as store:
-        found = store.trajectory(by_prefix(session, ids(store)))
+        known = ids(store)
+        if (id := by_prefix(session, known)) not in known:
+            raise UserError(f"There is no session {id!r}. See: instar sessions list")
+        found = store.trajectory(id)
     if found.purpose != "live":
         raise UserError(
             f"{found.id} is an episode of {found.purpose}, no session. See: instar memory why {found.id}"
         )
     emit(as_json, found.model_dump(mode="json"), "\n".join(_page(found)))
+
+
+def _none(others: int) -> str:
+    if others:
+        return f"None of the {others} sessions on record is like that."
+    return "No sessions are on record. To record some: instar serve, or instar gateway"
 
 
 def _is_of(lived: Trajectory, wanted: dict[str, str | None]) -> bool:

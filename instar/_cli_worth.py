@@ -72,7 +72,7 @@ def _row(of: Sequence[MemoryItem], worth: Worth | None) -> list[str]:
     return [
         name,
         _status(of),
-        f"{100 * worth.shrunk:+.0f}",
+        f"{100 * max(-1.0, min(1.0, worth.shrunk)):+.0f}",
         f"[{low}, {high}]",
         f"{worth.shown}/{worth.n}",
         f"{worth.steps.estimate:+.1f}",

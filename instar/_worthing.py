@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +22,12 @@ _ROUNDS = ("practise_1", "practise_2")
 
 
 def withheld_from(store: Store, model: str) -> list[Trajectory]:
-    """Episodes of a model in which memories may have been withheld: rounds of practice, and sessions.
+    """Episodes of a model in which memories may have been withheld."""
+    return [t for t in _withheld(store) if t.model == model]
+
+
+def _withheld(store: Store) -> list[Trajectory]:
+    """Episodes in which memories may have been withheld: rounds of practice, and sessions.
 
     A round comes as a whole and in its own order, whenever its episodes came to an end; rounds and
     sessions by when they began, so that what was seen before stays before what comes.
@@ -30,7 +36,7 @@ def withheld_from(store: Store, model: str) -> list[Trajectory]:
     rounds = [[t for t in store.trajectories(stage=k) if t.purpose == "practise"] for k in keys]
     sessions = [[t] for t in store.trajectories(purpose="live") if t.bank is not None]
     blocks = sorted((b for b in (*rounds, *sessions) if b), key=lambda b: min(t.started for t in b))
-    return [t for block in blocks for t in block if t.model == model]
+    return [t for block in blocks for t in block]
 
 
 def _turn(key: str) -> tuple[int, str]:
@@ -67,11 +73,18 @@ def valued(store: Store, items: Sequence[MemoryItem], model: str) -> Valued:
     found = {w.name: w for w in worth(observed, Level.CLUSTER)}
     ranked = sorted(units.items(), key=lambda u: _place(found.get(u[0]), u[0]))
     return Valued(
-        line=summary(bank),
+        line=summary(bank) if observed else f"{summary(bank)}{_elsewhere(store, model)}",
         episodes=len(observed),
         bank=bank,
         units=[(of, found.get(unit)) for unit, of in ranked],
     )
+
+
+def _elsewhere(store: Store, model: str) -> str:
+    """What there is of other models, for somebody who sees nothing of this one."""
+    counts = Counter(t.model for t in _withheld(store))
+    told = ", ".join(f"{n} of {name}" for name, n in counts.most_common(3))
+    return f"; no episodes of {model}, but {told}: --model NAME" if told else ""
 
 
 def _place(worth: Worth | None, unit: str) -> tuple[bool, float, str]:

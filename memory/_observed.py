@@ -7,7 +7,7 @@ drew for it, and a unit over those in which the bank was there and the unit was 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +17,7 @@ from instar.types import BankDraw, Recalled, ScoreSource, Status, Trajectory
 
 __all__ = ["VERIFIED", "Case", "Draw", "Level", "Observation", "cases", "observations"]
 
+_ANYWHERE = "*"
 VERIFIED = frozenset({ScoreSource.ENVIRONMENT, ScoreSource.PROGRAM})
 
 
@@ -121,6 +122,9 @@ def cases(
 ) -> dict[tuple[str, str], list[Case]]:
     """The episodes that tell what each thing is worth, by namespace and name.
 
+    A cluster or an item is one thing wherever it was recalled, such as in the sessions of many
+    subjects; its namespace is then the one in which it was most often.
+
     Args:
         without: Units that are gone. An episode that showed one of them says nothing of a bank that
             lacks it, and is left out; whether it showed one was drawn apart from all other draws, so
@@ -134,7 +138,11 @@ def cases(
         for key, shown, propensity in _drawn(observation, level):
             if 0 < propensity < 1:
                 found[key].append(Case(observation, shown, propensity))
-    return dict(found)
+    return {(_home(of) if key[0] == _ANYWHERE else key[0], key[1]): of for key, of in found.items()}
+
+
+def _home(of: Sequence[Case]) -> str:
+    return Counter(c.observation.namespace for c in of).most_common(1)[0][0]
 
 
 def _drawn(observation: Observation, level: Level) -> list[tuple[tuple[str, str], bool, float]]:
@@ -145,5 +153,5 @@ def _drawn(observation: Observation, level: Level) -> list[tuple[tuple[str, str]
     if bank is not None and not bank.shown:
         return []
     if level is Level.CLUSTER:
-        return [((namespace, d.unit), d.shown, d.propensity) for d in draws]
-    return [((namespace, i), d.shown, d.propensity) for d in draws for i in d.items]
+        return [((_ANYWHERE, d.unit), d.shown, d.propensity) for d in draws]
+    return [((_ANYWHERE, i), d.shown, d.propensity) for d in draws for i in d.items]

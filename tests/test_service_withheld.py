@@ -63,6 +63,19 @@ async def test_where_it_is_asked_for_sessions_tell_what_memory_is_worth(place):
         assert [m.shown for m in lived.memories] == [lived.score.status.value == "pass"]
 
 
+async def test_a_memory_is_one_whosever_sessions_showed_it(place):
+    shared = 'memory.namespaces=["live/support"]'
+    async with opened(place, *SETTINGS, shared) as workspace:
+        sessions = Sessions(workspace)
+        for number in range(60):
+            asked = SUPPORT.model_copy(update={"subject": f"customer{number % 3}"})
+            await live(sessions, number, asked)
+        (unit,) = (u for u in sessions.worth().units if u["items"] == ["m-all"])
+        lived = [t for t in withheld_from(workspace.store, "shop") if t.bank.shown]
+        assert unit["worth"]["n"] == len(lived) > 20
+        assert "60 of shop" in sessions.worth("another").line
+
+
 async def test_unless_it_is_asked_for_everything_is_shown_and_nothing_counts(place):
     async with opened(place, "model.name=shop") as workspace:
         sessions = Sessions(workspace)
