@@ -95,7 +95,7 @@ def test_what_a_person_sets_of_the_training_outdoes_the_preset(tmp_path):
         ("train.stepz=1", "Did you mean 'train.steps'?"),
         ("lr=1", "Did you mean 'train.lr'?"),
         ("gate.colour=red", "Available: gate.tasks, gate.margin, gate.group_margin,"),
-        ("bogus.x=1", "Sections: workspace, seed,"),
+        ("bogus.x=1", "Sections: preset, seed, workspace, model,"),
         ("methods=3", "Unknown setting 'methods'"),
         ("methods.sec=3", "Unknown setting 'methods.sec'"),
         ("memory.k.l=3", "Did you mean 'memory.k'?"),
