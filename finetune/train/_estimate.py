@@ -38,7 +38,7 @@ def estimate(trainer: Any, lengths: Sequence[int], settings: Settings) -> dict[s
     weights = sum(p.numel() * p.element_size() for p in parameters)
     trained = sum(p.numel() for p in parameters if p.requires_grad)
     return {
-        "seconds_estimated": round(sum(lengths) / pace, 1),
+        "seconds_estimated": round(sum(lengths) / pace, 3),
         "tokens_per_second": round(pace),
         "bytes_estimated": weights + _OPTIMISER * trained + kept,
         "trained_parameters": trained,
