@@ -99,7 +99,7 @@ async def _decide(
             raise UserError(f"It is pinned. First: instar memory pin --off {' '.join(held)}")
         if ops:
             workspace.bank.write(ops, active.id, _AUTHOR)
-        made = changes(workspace.store, generation=active.id, limit=len(ops)) if ops else []
+        made = changes(workspace.store, author=_AUTHOR, limit=len(ops)) if ops else []
     return {
         "items": [i.id for i in chosen or [items[name]]],
         "changed": len(ops),

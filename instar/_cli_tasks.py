@@ -85,7 +85,6 @@ def from_sessions(
 
 
 def _recorded(config: Config) -> list[Trajectory]:
-
     with open_store(config) as store:
         return store.trajectories(purpose="live")
 

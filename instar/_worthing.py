@@ -65,7 +65,9 @@ def valued(store: Store, items: Sequence[MemoryItem], model: str) -> Valued:
     """What the items are worth to a model, by the word of programs and people."""
     from memory.worth import VERIFIED, Level, observations, summary, worth
 
-    observed = observations(withheld_from(store, model), VERIFIED | {ScoreSource.USER})
+    lived = _withheld(store)
+    ours = [t for t in lived if t.model == model]
+    observed = observations(ours, VERIFIED | {ScoreSource.USER})
     bank = next(iter(worth(observed, Level.BANK)), None)
     units: dict[str, list[MemoryItem]] = {}
     for item in items:
@@ -73,18 +75,18 @@ def valued(store: Store, items: Sequence[MemoryItem], model: str) -> Valued:
     found = {w.name: w for w in worth(observed, Level.CLUSTER)}
     ranked = sorted(units.items(), key=lambda u: _place(found.get(u[0]), u[0]))
     return Valued(
-        line=summary(bank) if observed else f"{summary(bank)}{_elsewhere(store, model)}",
+        line=f"{summary(bank)}{'' if observed else _elsewhere(lived, model)}",
         episodes=len(observed),
         bank=bank,
         units=[(of, found.get(unit)) for unit, of in ranked],
     )
 
 
-def _elsewhere(store: Store, model: str) -> str:
+def _elsewhere(lived: Sequence[Trajectory], model: str) -> str:
     """What there is of other models, for somebody who sees nothing of this one."""
-    counts = Counter(t.model for t in _withheld(store))
+    counts = Counter(t.model for t in lived)
     told = ", ".join(f"{n} of {name}" for name, n in counts.most_common(3))
-    return f"; no episodes of {model}, but {told}: --model NAME" if told else ""
+    return f"; no episodes of {model}, but {told}" if told else ""
 
 
 def _place(worth: Worth | None, unit: str) -> tuple[bool, float, str]:

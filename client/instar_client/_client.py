@@ -218,6 +218,7 @@ class Client:
                 # Done by now: it stood before this one in the queue.
                 known = job.begun.result(0) if job.begun.done() else None
                 if not known:
+                    # Why it did not is what failed before; that should stay to be read.
                     raise ValueError(self.counts.last or "its session never began")
                 path = f"/v1/sessions/{known['session']}/{job.path}"
             answer = http.post(path, json=job.body)

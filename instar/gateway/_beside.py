@@ -228,9 +228,8 @@ class Beside:
             completion_tokens=found.completion_tokens,
         )
         looked = None
-        if (
-            call.told or not talk.text
-        ):  # where all of it is withheld nothing is told, and that counts too
+        # Where all of it is withheld there is nothing to tell, and that is kept, too.
+        if call.told or not talk.text:
             looked, talk.looked = talk.looked, None
         talk.fresh = False
         talk.tail = after(call.mark, found.message) if found.whole else call.mark
