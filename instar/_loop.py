@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict
 
 from benchmarks.runner import bounded
+from instar._metering import Metered
 from instar.compose import Workspace
 from instar.config import Config
 from instar.contracts import ChatModel, Solve, World
@@ -17,13 +18,9 @@ from instar.limits import Limits
 from instar.progress import Progress, Tally
 from instar.store import Store
 from instar.types import (
-    Message,
-    Reply,
-    Sampling,
     Split,
     StopReason,
     Task,
-    ToolSpec,
     Trajectory,
     content_hash,
 )
@@ -135,7 +132,7 @@ class Loop:
             name: Of the model; None is the one that writes memories, by default the one that acts.
         """
         model = self.workspace.model(name or self.config.memory.model).client()
-        return model if self.limits is None else _Metered(model, self.limits)
+        return model if self.limits is None else Metered(model, self.limits)
 
     async def collect(
         self,
@@ -189,19 +186,3 @@ class Loop:
         for fault in faults:
             self.store.save_trajectory(fault, stage=key)
         return [done[job.key] for job in jobs]
-
-
-class _Metered:
-    """A model whose use counts against the limits of a run; they end it between two pieces of work."""
-
-    def __init__(self, model: ChatModel, limits: Limits) -> None:
-        self._model, self._limits = model, limits
-        self.name, self.provider = model.name, model.provider
-
-    async def complete(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
-    ) -> Reply:
-        """Answer once; see `instar.contracts.ChatModel`."""
-        reply = await self._model.complete(messages, tools, sampling)
-        self._limits.spend(reply.usage)
-        return reply

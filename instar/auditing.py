@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from instar._metering import Metered
 from instar._methods import build
 from instar.compose import Workspace
 from instar.config import Config
 from instar.contracts import Verifier
+from instar.limits import Limits
 from instar.progress import Progress
 from instar.recorded import judge as write
 from instar.recorded import unscored
@@ -28,14 +30,19 @@ __all__ = ["audit", "confusion", "judge_sessions", "make_judge", "trusted"]
 _KNOWN = (ScoreSource.ENVIRONMENT, ScoreSource.PROGRAM)
 
 
-def make_judge(workspace: Workspace) -> Verifier | None:
-    """The verifier of the settings, with the model that distillers ask; None where there is none."""
+def make_judge(workspace: Workspace, limits: Limits | None = None) -> Verifier | None:
+    """The verifier of the settings, with the model that distillers ask; None where there is none.
+
+    Args:
+        limits: Of a run; what the judge uses counts against them.
+    """
     config = workspace.config
     if config.memory.judge is None:
         return None
     made = build("agent.verify", config.memory.judge, config)
     model = workspace.model(config.memory.model).client()
-    judge: Verifier = type(made)(made.config, model)
+    asked = model if limits is None else Metered(model, limits)
+    judge: Verifier = type(made)(made.config, asked)
     return judge
 
 
@@ -46,25 +53,39 @@ def _prefix(config: Config) -> str:
     return f"audit/{content_hash([name, config.memory.model or config.model.name, settings])}/"
 
 
-async def audit(workspace: Workspace, progress: Progress) -> dict[str, Any]:
+async def audit(
+    workspace: Workspace, progress: Progress, limits: Limits | None = None
+) -> dict[str, Any]:
     """Ask the judge about episodes whose outcome is known, as far as `audit.episodes` is not reached.
 
     Passes and failures are asked about in equal numbers as far as there are both.
 
+    Args:
+        limits: Looked at before each question, and told of its use.
+
     Returns:
         As `confusion`.
+
+    Raises:
+        Stopped: A limit was reached; what was said is kept.
     """
-    judge, store, config = make_judge(workspace), workspace.store, workspace.config
+    judge, store, config = make_judge(workspace, limits), workspace.store, workspace.config
     if judge is not None:
         prefix = _prefix(config)
         missing = config.audit.episodes - len(store.stages(prefix))
         with progress.stage("audit of the judge", max(0, missing)) as tally:
             for one in _sample(store, prefix, missing):
+                _may_ask(limits)
                 (score,) = await judge.score(one.task, [_unjudged(one)])
                 told = {"truth": one.score.status.value, "said": score.status.value}
                 store.finish_stage(f"{prefix}{one.id}", told)
                 tally.add()
     return confusion(store, config)
+
+
+def _may_ask(limits: Limits | None) -> None:
+    if limits is not None:
+        limits.check()
 
 
 def _sample(store: Store, prefix: str, n: int) -> list[Trajectory]:
@@ -116,21 +137,30 @@ def trusted(store: Store, config: Config) -> bool:
     return bool(confusion(store, config)["trusted"])
 
 
-async def judge_sessions(workspace: Workspace, progress: Progress) -> dict[str, Any] | None:
+async def judge_sessions(
+    workspace: Workspace, progress: Progress, limits: Limits | None = None
+) -> dict[str, Any] | None:
     """Let the judge say how recorded sessions went of which nobody else has, if it can be believed.
+
+    Args:
+        limits: As of `audit`.
 
     Returns:
         The audit, with ``judged``, the number of sessions; None where no judge is set or nothing waits.
+
+    Raises:
+        Stopped: A limit was reached; what was said is kept.
     """
     waiting: Sequence[Trajectory] = unscored(workspace.store)
-    judge = make_judge(workspace)
+    judge = make_judge(workspace, limits)
     if judge is None or not waiting:
         return None
-    found = await audit(workspace, progress)
+    found = await audit(workspace, progress, limits)
     if not found["trusted"]:
         return found | {"judged": 0}
     count = 0
     for one in waiting:
+        _may_ask(limits)
         (score,) = await judge.score(one.task, [one])
         if score.status is not Status.UNKNOWN:
             write(workspace.store, one, score)

@@ -126,12 +126,17 @@ def _another_turn(state: State) -> str:
 
 
 async def evolve(
-    workspace: Workspace, generations: int, progress: Progress, practise: bool = True
+    workspace: Workspace,
+    generations: int,
+    progress: Progress,
+    practise: bool = True,
+    limits: Limits | None = None,
 ) -> dict[str, Any]:
     """Go on with the run that was interrupted, or begin one of so many generations.
 
     Args:
         practise: Whether a new run practises, or learns from what was recorded alone.
+        limits: Those of the settings, where something counts against them already.
 
     Returns:
         What ``instar evolve --json`` prints.
@@ -143,7 +148,7 @@ async def evolve(
     """
     began = time.monotonic()
     with exclusive(workspace.path):
-        limits = _ready(workspace)
+        limits = _ready(workspace, limits)
         run, new = begin(workspace.store, generations, practise)
         if not new:
             progress.say(f"Going on with {run['run']}, up to turn {run['last']}.")
@@ -178,14 +183,14 @@ async def evolve_until(
     return {"turn": turn, "stage": stage, **found}
 
 
-def _ready(workspace: Workspace) -> Limits:
-    """See that the workspace can evolve, before anything is begun; its limits begin to count."""
+def _ready(workspace: Workspace, limits: Limits | None = None) -> Limits:
+    """See that the workspace can evolve, before anything is begun; its limits begin to count, or go on."""
     _belongs(workspace)
     require(workspace.config)
     # All are refused here rather than in the middle of a turn.
     for model in (workspace.models, workspace.model(workspace.config.memory.model)):
         model.require()
-    limits = Limits(workspace.config.limits, workspace.path)
+    limits = limits or Limits(workspace.config.limits, workspace.path)
     limits.check()
     return limits
 

@@ -31,12 +31,12 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
         Busy: Another process is at work.
         Stopped: A limit was reached; the same call goes on.
     """
+    limits = Limits(workspace.config.limits, workspace.path)
     if not unfinished(workspace.store):
-        with exclusive(
-            workspace.path
-        ):  # a judge costs money: nobody asks it twice, or against a limit
-            Limits(workspace.config.limits, workspace.path).check()
-            await _judged(workspace, progress)
+        # A judge costs money: nobody asks it twice, or against a limit.
+        with exclusive(workspace.path), limits.until_asked():
+            limits.check()
+            await _judged(workspace, progress, limits)
     if not practise and not unfinished(workspace.store):
         believe = trusted(workspace.store, workspace.config)
         found = [t for t in unread(workspace.store, believe) if t.score.status is Status.PASS]
@@ -47,12 +47,12 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
                 "nothing": f"Nothing new: {len(found)} recorded successes that were not learnt from, "
                 f"once.successes wants {wanted}. To practise: instar evolve --once --practise"
             }
-    return await evolve(workspace, 1, progress, practise=practise)
+    return await evolve(workspace, 1, progress, practise=practise, limits=limits)
 
 
-async def _judged(workspace: Workspace, progress: Progress) -> None:
+async def _judged(workspace: Workspace, progress: Progress, limits: Limits) -> None:
     """Let a judge that can be believed say how sessions went; say it where it cannot."""
-    found = await judge_sessions(workspace, progress)
+    found = await judge_sessions(workspace, progress, limits)
     if found is None:
         return
     if found["trusted"]:

@@ -17,7 +17,7 @@ from instar.limits import STOP
 from instar.once import once
 from instar.progress import Progress
 from instar.recorded import unread, unscored
-from instar.types import Reply, Score, ScoreSource, Split, Status
+from instar.types import Reply, Score, ScoreSource, Split, Status, Usage
 
 QUIET = Progress(quiet=True)
 
@@ -33,7 +33,9 @@ class Judging:
         type(self).asked += 1
         failed = "gave up" in messages[-1]["content"]
         verdict = "pass" if self.lenient or not failed else "fail"
-        return Reply(content=f"I looked.\nverdict: {verdict}")
+        return Reply(
+            content=f"I looked.\nverdict: {verdict}", usage=Usage(calls=1, prompt_tokens=100)
+        )
 
 
 class Lenient(Judging):
@@ -107,6 +109,22 @@ async def test_nobody_is_asked_against_a_limit_or_while_another_is_at_work(tmp_p
         with exclusive(tmp_path), pytest.raises(Busy):
             await once(workspace, False, QUIET)
         assert Judging.asked == before and len(unscored(workspace.store)) == 6
+
+
+async def test_what_a_judge_uses_counts_against_the_limits_and_what_it_said_is_kept(tmp_path):
+    async with opened(tmp_path, "Judging", "limits.tokens=1500") as workspace:
+        fill(workspace)
+        before = Judging.asked
+        for asked in (15, 30):
+            with pytest.raises(Stopped, match=r"limits\.tokens"):
+                await once(workspace, False, QUIET)
+            assert Judging.asked == before + asked
+        assert confusion(workspace.store, workspace.config)["asked"] == 30
+    # 10 episodes are left of the audit and 6 sessions; what that used is used for the turn too.
+    async with opened(tmp_path, "Judging", "limits.tokens=1600", "once.successes=3") as workspace:
+        with pytest.raises(Stopped, match="1,600 tokens"):
+            await once(workspace, False, QUIET)
+        assert Judging.asked == before + 46 and not unscored(workspace.store)
 
 
 async def test_too_few_known_episodes_are_not_enough_to_believe(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +182,15 @@ def test_units_for_systemd_quote_what_systemd_reads_otherwise(tmp_path, monkeypa
     assert "$$HOME 5%%" in line and "SuccessExitStatus=3 4" in service
     with pytest.raises(UserError, match="02:30"):
         systemd("25:00", folder, [])
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_systemd_takes_the_units(tmp_path):
+    folder = tmp_path / "my $HOME 5%"
+    folder.mkdir()
+    units = systemd("23:00", folder, [sys.executable, "--workspace", str(folder)])
+    for name, text in units.items():
+        (tmp_path / name).write_text(text)
+    paths = [str(tmp_path / name) for name in units]
+    told = subprocess.run(["systemd-analyze", "verify", *paths], capture_output=True, text=True)
+    assert (told.returncode, told.stderr) == (0, "")
