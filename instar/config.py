@@ -23,6 +23,7 @@ from pydantic import (
 
 from instar import _config_layers as places
 from instar._config_agent import Agent, Section
+from instar._config_service import Service, Telemetry
 from instar._urls import Url
 from instar.errors import ConfigError, UnknownName
 
@@ -196,13 +197,6 @@ class Prune(Section):
     runs: Annotated[int | None, Field(ge=1)] = None
 
 
-class Telemetry(Section):
-    """Spans of OpenTelemetry; with ``content`` they tell what was said, asked and remembered, too."""
-
-    spans: bool = False
-    content: bool = False
-
-
 class Config(Section):
     """All settings. ``methods`` holds, by id of a method, what goes to that method's own config."""
 
@@ -224,6 +218,7 @@ class Config(Section):
     limits: Limits = Limits()
     once: Once = Once()
     prune: Prune = Prune()
+    service: Service = Service()
     telemetry: Telemetry = Telemetry()
     methods: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,13 @@ async def fill(folder: Path) -> None:
 
 @contextlib.contextmanager
 def served(
-    folder: Path, token: str | None = None, around: Callable[[Any], Any] = lambda app: app
+    folder: Path,
+    token: str | None = None,
+    around: Callable[[Any], Any] = lambda app: app,
+    settings: Sequence[str] = (),
 ) -> Iterator[str]:
     """The service over a folder, in a thread, with something around it; its address."""
-    config = load_config(None, [f"workspace={json.dumps(str(folder))}"])
+    config = load_config(None, [f"workspace={json.dumps(str(folder))}", *settings])
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     ready: list[uvicorn.Server] = []
@@ -79,8 +82,8 @@ def served(
     async def run() -> None:
         async with Workspace.open(config) as workspace:
             app = around(make_app(workspace, token))
-            settings = uvicorn.Config(app, log_level="critical")
-            ready.append(uvicorn.Server(settings))
+            server = uvicorn.Config(app, log_level="critical")
+            ready.append(uvicorn.Server(server))
             await ready[0].serve([sock])
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))

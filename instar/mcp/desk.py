@@ -128,6 +128,7 @@ class Desk:
             Busy: Nothing has served here yet, and another process is at work.
         """
         session = self._own(session) or (self._last[0] if self._last else None)
+        title, when, content = map(self._sessions.redacting.text, (title, when, content))
         item = self._item(title, when, content, session)
         found = complaint(item)
         if found:

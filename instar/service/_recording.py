@@ -8,6 +8,7 @@ from typing import Any
 from instar._config_layers import UNKNOWN
 from instar.service import shapes
 from instar.service._messages import steps_of, tools_of
+from instar.service._redacting import Redacting
 from instar.types import (
     BankDraw,
     Prompts,
@@ -91,19 +92,24 @@ def place(agent: str, subject: str | None) -> str:
 
 
 def reported(
-    lived: Trajectory, asked: shapes.Steps, stop: StopReason | None, now: float
+    lived: Trajectory,
+    asked: shapes.Steps,
+    stop: StopReason | None,
+    now: float,
+    redacting: Redacting,
 ) -> dict[str, Any]:
     """The fields of a session that a report changes.
 
     Args:
         stop: Why nothing more came, where that is known.
         now: Seconds since the epoch.
+        redacting: Applied to all that is new.
 
     Raises:
         BadMessage: A message is none, or a tool.
     """
     earlier, last = lived.steps[:-1], lived.steps[-1] if lived.steps else None
-    steps = (*earlier, *steps_of(asked.messages, last))
+    steps = (*earlier, *map(redacting.step, steps_of(asked.messages, last)))
     tools = tools_of(asked.tools)
     used = Usage(
         calls=len(steps) - len(lived.steps),

@@ -19,6 +19,7 @@ from instar.errors import UnknownName, UserError
 from instar.render import memory_line
 from instar.service import shapes
 from instar.service._recording import NONE, SHADOW, Looked, begun, place, reported
+from instar.service._redacting import Redacting
 from instar.types import (
     Prompts,
     Recollection,
@@ -56,6 +57,7 @@ class Sessions:
     def __init__(self, workspace: Workspace, clock: Callable[[], float] = time.time) -> None:
         self._workspace, self._clock = workspace, clock
         self._prompts: Prompts | None = None
+        self.redacting = Redacting(workspace.config.service.redact)
 
     @property
     def prompts(self) -> Prompts:
@@ -90,7 +92,8 @@ class Sessions:
         """
         active = self._workspace.store.active()
         generation = active.id if active else NONE
-        return begun(asked, id, generation, self.prompts, self._clock())
+        kept = asked.model_copy(update={"task": self.redacting.text(asked.task)})
+        return begun(kept, id, generation, self.prompts, self._clock())
 
     def keep(
         self,
@@ -106,7 +109,7 @@ class Sessions:
         """
         lived = opened.model_copy(update=self._with(opened, looked))
         if asked is not None:
-            lived = lived.model_copy(update=reported(lived, asked, stop, self._clock()))
+            lived = lived.model_copy(update=self._reported(lived, asked, stop))
         self._workspace.store.save_trajectory(lived, stage="live")
 
     async def recall(self, session: str, asked: shapes.Asked) -> shapes.Recalled:
@@ -125,7 +128,7 @@ class Sessions:
     async def look(self, lived: Trajectory, asked: shapes.Asked | None = None) -> Looked:
         """What a session recalls."""
         asked = asked or shapes.Asked()
-        found, k = await self._recollect(lived, asked.about), asked.k
+        found, k = await self._recollect(lived, self.redacting.text(asked.about)), asked.k
         shadow = lived.arm == SHADOW
         kept = found.memories[:k]
         # In shadow nothing is shown, and by no draw: it must not look like a memory that was withheld.
@@ -208,10 +211,15 @@ class Sessions:
         """
 
         def more(lived: Trajectory) -> dict[str, Any]:
-            return {**self._with(lived, looked), **reported(lived, asked, stop, self._clock())}
+            return {**self._with(lived, looked), **self._reported(lived, asked, stop)}
 
         lived = self._change(session, more)
         return shapes.Recorded(session=session, steps=len(lived.steps))
+
+    def _reported(
+        self, lived: Trajectory, asked: shapes.Steps, stop: StopReason | None
+    ) -> dict[str, Any]:
+        return reported(lived, asked, stop, self._clock(), self.redacting)
 
     def outcome(self, session: str, asked: shapes.Outcome) -> shapes.Recorded:
         """Take down how a session went; the same word twice is one.
@@ -225,7 +233,9 @@ class Sessions:
         if value is None and status is not Status.UNKNOWN:
             value = float(status is Status.PASS)
         source = ScoreSource(asked.source)
-        score = Score(status=status, value=value, source=source, evidence=asked.reason)
+        score = Score(
+            status=status, value=value, source=source, evidence=self.redacting.text(asked.reason)
+        )
 
         def scored(lived: Trajectory) -> dict[str, Any]:
             known = lived.score.status is not Status.UNKNOWN
