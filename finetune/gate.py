@@ -245,7 +245,7 @@ def _judge(
         return "reject", ("clean success is significantly worse",)
     if not seen.no_worse:
         return "undecided", (
-            f"clean success is not shown to be at most {config.margin * 100:g} points worse",
+            f"clean success could still be more than {config.margin * 100:g} points worse",
         )
     tokens, steps = figures["tokens"], figures["steps"]
     gains = (

@@ -76,7 +76,8 @@ def list_adapters(as_json: AsJson = False, workspace: Folder = None, seed: Seed 
     head = ["adapter", "state", "parent", "trainer", "size", "generations"]
     told = table(head, rows, "No adapter was trained yet.")
     whole = sum(a["bytes"] for a in found)
-    told += f"\n{len(found)} adapters, {in_bytes(whole)}" if found else ""
+    some = "1 adapter" if len(found) == 1 else f"{len(found)} adapters"
+    told += f"\n{some}, {in_bytes(whole)}" if found else ""
     emit(as_json, {"adapters": found, "bytes": whole}, told)
 
 

@@ -67,7 +67,7 @@ def _told(found: dict[str, Any]) -> dict[str, Any]:
     return {
         "workspace": found["workspace"],
         "active": found["active"] or "none yet",
-        "turns": f"{found['turns']}, {found['promoted']} promoted something",
+        "turns": f"{found['turns']}, of which {found['promoted']} promoted something",
         "open run": place,
         "last success": when,
         "recorded": f"{found['recorded']} successes not learnt from",
@@ -177,6 +177,10 @@ def audit(as_json: AsJson = False, workspace: Folder = None, option: Options = N
             f"Of its passes {found['precision']:.0%} were passes (95 %: {low:.0%} to {high:.0%}); "
             f"audit.precision wants {found['wanted']:.0%} at the lower end."
         )
+    if not found["asked"]:
+        blocks = [
+            "There was no episode to ask about: a program scores those of practice (instar evolve)."
+        ]
     word = "may" if found["trusted"] else "may not"
     blocks.append(f"Its verdicts {word} write memories and train.")
     emit(as_json, found, "\n".join(blocks))

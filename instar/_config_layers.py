@@ -192,4 +192,10 @@ def explain(error: ValidationError, layers: Sequence[Layer], known: Sequence[str
     key = ".".join(parts[:2]) if ".".join(parts[:2]) in known else ".".join(parts)
     place = next((f" in {x.source}" for x in reversed(layers) if key in x.values), "")
     wrong = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "tuple_type":
+        wrong = (
+            f'a list is written as ["{first["input"]}"]'
+            if isinstance(first["input"], str)
+            else "this is a list"
+        )
     return f"Setting {key!r}{place}: {wrong}, not {first['input']!r}."

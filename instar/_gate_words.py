@@ -79,10 +79,11 @@ def lines(verdict: Mapping[str, Any]) -> list[str]:
     ]
     if reused["episodes"]:
         told[0] += f"; {reused['episodes']} results were there already"
-    told.append(
-        f"gate {found['gates']} of this workspace, {found['promotions']} promoted, of which at most "
-        f"{found['rate']:.0%} are expected to be false (this one with a chance of {found['alpha']:.2%})"
-    )
+    counted = f"gate {found['gates']} of this workspace, {found['promotions']} promoted"
+    if found["promotions"]:
+        counted += f", of which at most {found['rate']:.0%} are expected to be false"
+    was = "this one is" if verdict["decision"] == "promote" else "a promotion here would be"
+    told.append(f"{counted}; {was} false with a chance of at most {found['alpha']:.2%}")
     again = reused["tasks_of_this_turn"], reused["tasks_of_earlier_turns"]
     if any(again):
         told.append(

@@ -22,6 +22,7 @@ from instar._probing import probe
 from instar._stages import add_generation
 from instar.compose import Serving
 from instar.pruning import prune
+from instar.store import Store
 from instar.types import Generation, GenerationStatus, Split, Trajectory
 
 if TYPE_CHECKING:
@@ -198,9 +199,17 @@ def settled(
 
 
 async def promote(loop: Loop, key: str, state: State) -> Output:
-    """Make the winner the active generation, and say of every candidate what became of it."""
+    """Make the winner the active generation, and say of every candidate what became of it.
+
+    Where somebody has let another one serve since the turn began, nothing was compared with that one, so it stays.
+    """
     store = loop.store
     active, winner = state["active"], state["winner"]
+    told = f"{key}: {_sentence(active, winner)}"
+    serves = _serving(store)
+    if serves not in (active, winner):  # the winner itself where a promotion was cut short
+        told = f"{key}: {serves} serves since this turn began and stays; {active} was compared"
+        active = winner = serves
     more = (state.get("prompted"), state.get("adapter"), state.get("moulted"))
     candidates = [store.generation(i) for i in (state["memory"], *more) if i]
     if winner != active:
@@ -209,13 +218,20 @@ async def promote(loop: Loop, key: str, state: State) -> Output:
         if one.id != winner:
             store.set_status(one.id, _status(one, winner, loop))
     carried = _carried(loop, state)
-    loop.progress.say(f"{key}: {_sentence(active, winner)}")
+    loop.progress.say(told)
     if loop.config.prune.auto:
         gone = prune(store, loop.workspace.path, loop.config.prune)
         loop.progress.say(f"{key}: {len(gone.gone)} folders pruned, {gone.bytes / 2**20:.1f} MiB")
     facts = {"active": winner, "before": active, "carried": carried}
     new: State = {"memory": "", "prompted": "", "adapter": "", "moulted": ""}
     return Output({"turn": state["turn"] + 1, **new}, facts)
+
+
+def _serving(store: Store) -> str:
+    """The generation to which the pointer points; there has been one since the first turn began."""
+    now = store.active()
+    assert now is not None
+    return now.id
 
 
 def _status(candidate: Generation, winner: str, loop: Loop) -> GenerationStatus:

@@ -46,9 +46,10 @@ def backup(workspace: Path, out: Path) -> dict[str, Any]:
         raise WorkspaceError(f"There is no workspace at {workspace}. Name one: --workspace DIR")
     if out.exists():
         raise UserError(f"{out} exists already. Choose another file.")
+    if not out.absolute().parent.is_dir():  # a disk that is not mounted must not be made up for
+        raise UserError(f"There is no folder {out.parent}. Make it, or mount what belongs there.")
     beside = out.with_name(f".{out.name}.writing-{os.getpid()}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         files = _write(workspace, database, beside)
         beside.replace(out)
     except OSError as error:
@@ -131,7 +132,9 @@ def _read(archive: Path, folder: Path) -> int:
         hashes: dict[str, str] = manifest["files"]
         form = manifest["form"]
     except FileNotFoundError as error:
-        what = "does not exist" if not archive.exists() else "is no backup of a workspace"
+        what = (
+            "does not exist" if not archive.exists() else "is no backup of a workspace, or damaged"
+        )
         raise UserError(f"{archive} {what}. Make one: instar backup FILE") from error
     except (OSError, EOFError, tarfile.TarError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{archive} is no backup of a workspace, or damaged: {error}.") from error

@@ -24,6 +24,7 @@ from instar import (
     _cli_data,
     _cli_evolve,
     _cli_gateway,
+    _cli_generations,
     _cli_mcp,
     _cli_memory,
     _cli_other,
@@ -48,6 +49,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 _cli_evolve.register(app)
+_cli_generations.register(app)
 _cli_bench.register(app)
 _cli_ablate.register(app)
 _cli_memory.register(app)

@@ -36,7 +36,7 @@ from instar._methods import require
 from instar._moulting import gate_moult, moult
 from instar._prompting import evolve_prompts, gate_prompts
 from instar._reporting import report
-from instar._runs import begin, close, current_turn, open_turn
+from instar._runs import begin, close, current_turn, open_turn, runs
 from instar._stages import curate, practise, reflect, start, train
 from instar.answers import last_answers
 from instar.compose import Workspace
@@ -45,9 +45,10 @@ from instar.failpoints import reach
 from instar.limits import Limits
 from instar.progress import Progress
 
-__all__ = ["TURN", "evolve", "evolve_until", "summary"]
+__all__ = ["TURN", "check", "evolve", "evolve_until", "summary"]
 
 _CHECKPOINTS = "evolve.checkpoints"
+_IDENTITY = "workspace"
 
 Stage: TypeAlias = Callable[[Loop, str, State], Coroutine[Any, Any, Output]]
 _Graph: TypeAlias = CompiledStateGraph[State, None, State, State]
@@ -185,14 +186,25 @@ async def evolve_until(
 
 def _ready(workspace: Workspace, limits: Limits | None = None) -> Limits:
     """See that the workspace can evolve, before anything is begun; its limits begin to count, or go on."""
-    _belongs(workspace)
+    check(workspace)
+    limits = limits or Limits(workspace.config.limits, workspace.path)
+    limits.check()
+    workspace.store.finish_stage(_IDENTITY, _identity(workspace))
+    return limits
+
+
+def check(workspace: Workspace) -> None:
+    """See that all that a turn asks for is there and that it fits the workspace; nothing is written.
+
+    Raises:
+        UserError: A method or a model is none, or a setting does not fit.
+        WorkspaceError: The workspace belongs to another world or model.
+    """
     require(workspace.config)
     # All are refused here rather than in the middle of a turn.
     for model in (workspace.models, workspace.model(workspace.config.memory.model)):
         model.require()
-    limits = limits or Limits(workspace.config.limits, workspace.path)
-    limits.check()
-    return limits
+    _belongs(workspace)
 
 
 async def _go(loop: Loop, run: State, until: str | None = None) -> None:
@@ -218,15 +230,17 @@ async def _go(loop: Loop, run: State, until: str | None = None) -> None:
                         return
 
 
-def _belongs(workspace: Workspace) -> None:
-    """A workspace learns in one world with one model; what it holds would mean nothing elsewhere."""
+def _identity(workspace: Workspace) -> dict[str, str]:
+    """What a workspace learns in, and with: what it holds would mean nothing elsewhere."""
     now = {"namespace": workspace.home.namespace, "model": workspace.config.model.name}
     if workspace.config.agent.outside:
         now["agent"] = "an agent of yours"
-    before = workspace.store.stage("workspace")
-    if before is None:
-        workspace.store.finish_stage("workspace", now)
-    elif before != now:
+    return now
+
+
+def _belongs(workspace: Workspace) -> None:
+    now, before = _identity(workspace), workspace.store.stage(_IDENTITY)
+    if before is not None and before != now and runs(workspace.store):
         was = " with ".join(before.values())
         raise WorkspaceError(
             f"{workspace.path} belongs to {was}, not to {' with '.join(now.values())}. "

@@ -8,7 +8,7 @@ from instar._lock import exclusive
 from instar._runs import unfinished
 from instar.auditing import judge_sessions, trusted
 from instar.compose import Workspace
-from instar.evolve import evolve
+from instar.evolve import check, evolve
 from instar.limits import Limits
 from instar.progress import Progress
 from instar.recorded import unread
@@ -28,11 +28,20 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
         As `evolve`, or ``{"nothing": sentence}``.
 
     Raises:
+        UserError: As of `check`.
         Busy: Another process is at work.
         Stopped: A limit was reached; the same call goes on.
     """
+    check(
+        workspace
+    )  # a mistake in the settings shows at once, not in the first night with something to do
     limits = Limits(workspace.config.limits, workspace.path)
-    if not unfinished(workspace.store):
+    begun = unfinished(workspace.store)
+    if begun and practise and not begun.get("practise", True):
+        progress.say(
+            f"{begun['run']} was begun without practice and is finished so; then: --practise"
+        )
+    if not begun:
         # A judge costs money: nobody asks it twice, or against a limit.
         with exclusive(workspace.path), limits.until_asked():
             limits.check()

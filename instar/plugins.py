@@ -20,7 +20,20 @@ from instar.errors import ConfigError, MissingExtra, UnknownName
 __all__ = ["kinds", "load", "methods"]
 
 _OWN = "Your own: package.module.Class"
-_WORDS = {"benchmarks.worlds": "world", "finetune.probe": "gate probe"}
+_WORDS = {
+    "agent.prompt": "prompt method",
+    "agent.scale": "scaling method",
+    "agent.verify": "verifier",
+    "benchmarks.worlds": "world",
+    "curriculum.propose": "proposer",
+    "curriculum.select": "selector",
+    "finetune.curate": "curator",
+    "finetune.probe": "gate probe",
+    "finetune.train": "trainer",
+    "memory.distill": "distiller",
+    "memory.exchange": "format",
+    "memory.forget": "forgetter",
+}
 _PACKAGES = ("agent", "memory", "curriculum", "tools", "finetune", "benchmarks")
 _EXTRAS = {
     "agentdojo": "agentdojo",

@@ -96,6 +96,7 @@ def too_old(found: dict[str, Any], most: float) -> str:
     if found["age"] is None:
         return f"No run in {found['workspace']} was ever finished."
     if found["age"] > most:
-        hours = found["age"] / 3600
-        return f"The last success in {found['workspace']} was {hours:.1f} hours ago."
+        hours, minutes = found["age"] / 3600, found["age"] / 60
+        ago = f"{hours:.1f} hours" if hours >= 1 else f"{minutes:.0f} minutes"
+        return f"The last success in {found['workspace']} was {ago} ago."
     return ""

@@ -80,6 +80,9 @@ def test_nothing_is_overwritten(filled: Path, tmp_path: Path) -> None:
         restore(tmp_path / "night.tar.gz", filled)
     with pytest.raises(WorkspaceError, match="no workspace"):
         backup(tmp_path / "nowhere", tmp_path / "other.tar.gz")
+    with pytest.raises(UserError, match="or mount what belongs there"):
+        backup(filled, tmp_path / "disk" / "night.tar.gz")
+    assert not (tmp_path / "disk").exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "text", "other", "missing"])

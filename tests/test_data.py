@@ -199,7 +199,7 @@ def test_a_check_that_finds_something_says_so_and_fails(instar, curated):
         (["data", "export"], "--out"),
         (["data", "check", "nothing"], "dataset 'nothing'"),
         (["data", "check", "--model", "openai/x"], "--model local/DIR"),
-        (["data", "check", "ws"], "cannot be used"),
+        (["data", "check", "ws"], "holds no training rows"),
         ([*ANEW, "-o", "methods.rft.providers=['p']"], "add it to methods.rft.providers"),
     ],
 )
@@ -215,3 +215,8 @@ def test_a_workspace_that_curated_nothing_says_how_to_begin(instar):
     instar("init")
     code, _, err = instar("data", "check")
     assert code == 2 and "instar evolve" in err and "--curator rft" in err
+
+
+def test_a_folder_that_holds_no_rows_is_left_alone(instar, tmp_path):
+    code, _, err = instar("data", "check", str(tmp_path))
+    assert code == 2 and "holds no training rows" in err and "Delete" not in err

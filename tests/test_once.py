@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import shutil
 import subprocess
@@ -9,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from test_evolve import config
 
 from instar._runs import unfinished
 from instar.compose import Serving, Workspace
-from instar.errors import Stopped, UserError
+from instar.errors import Stopped, UserError, WorkspaceError
 from instar.evolve import TURN, evolve, evolve_until
 from instar.limits import STOP
 from instar.once import once
@@ -22,10 +24,16 @@ from instar.recorded import judge, said_by_a_person, unread, unscored
 from instar.scheduling import cron, systemd
 from instar.standing import age, standing, too_old
 from instar.store import Store
-from instar.types import Score, Split, Status
+from instar.types import GenerationStatus, Score, Split, Status
 
 TINY = ["practise.tasks=8", "gate.tasks=8", "report.tasks=4"]
 QUIET = Progress(quiet=True)
+
+
+def listening() -> tuple[io.StringIO, Progress]:
+    """Where what is said can be read, and who says it."""
+    told = io.StringIO()
+    return told, Progress(quiet=True, console=Console(file=told, soft_wrap=True))
 
 
 def opened(folder: Path, *more: str) -> Workspace:
@@ -145,6 +153,7 @@ def test_a_workspace_that_never_ran_is_overdue_and_one_that_did_is_not(tmp_path)
     found = standing(tmp_path, now=lambda: 2000.0 + 3 * 86400)
     assert found["age"] == 3 * 86400 and not too_old(found, age("4d"))
     assert "72.0 hours ago" in too_old(found, age("2d"))
+    assert "3 minutes ago" in too_old(found | {"age": 200.0}, age("1m"))
 
 
 def test_an_age_has_a_unit():
@@ -194,3 +203,51 @@ def test_systemd_takes_the_units(tmp_path):
     paths = [str(tmp_path / name) for name in units]
     told = subprocess.run(["systemd-analyze", "verify", *paths], capture_output=True, text=True)
     assert (told.returncode, told.stderr) == (0, "")
+
+
+async def test_a_refused_model_leaves_the_workspace_as_it_was(tmp_path):
+    async with opened(tmp_path, "model.name=nope") as workspace:
+        for ask in (lambda: evolve(workspace, 1, QUIET), lambda: once(workspace, False, QUIET)):
+            with pytest.raises(UserError, match="nope"):
+                await ask()
+    async with opened(tmp_path) as workspace:
+        assert (await evolve(workspace, 1, QUIET))["generations"]
+    async with opened(tmp_path, "seed=9") as workspace:
+        with pytest.raises(WorkspaceError, match="belongs to"):
+            await once(workspace, False, QUIET)
+
+
+async def test_a_night_without_sessions_still_refuses_a_method_that_is_none(tmp_path):
+    async with opened(tmp_path, "curriculum.select=foo") as workspace:
+        with pytest.raises(UserError, match="Unknown selector 'foo'"):
+            await once(workspace, False, QUIET)
+
+
+async def test_what_was_let_serve_during_a_turn_is_not_replaced_by_what_was_compared_with_another(
+    tmp_path,
+):
+    told, progress = listening()
+    async with opened(tmp_path, "practise.tasks=24", "gate.tasks=40") as workspace:
+        store = workspace.store
+        await evolve_until(workspace, "gate_memory", QUIET, practise=True)
+        (first, candidate) = store.generations()
+        gated = (candidate.verdict or {})["decision"]
+        other = candidate.model_copy(update={"id": "by-hand", "parent": first.id, "verdict": None})
+        store.add_generation(other)
+        store.activate("by-hand")
+        await evolve(workspace, 1, progress)
+        assert store.active().id == "by-hand" and gated == "promote"
+        assert store.generation(candidate.id).status is GenerationStatus.CANDIDATE
+        kept = store.stage("g1/promote")
+        assert kept["active"] == kept["before"] == "by-hand"
+        assert standing(tmp_path)["promoted"] == 0
+    assert f"by-hand serves since this turn began and stays; {first.id}" in told.getvalue()
+
+
+async def test_a_run_that_was_begun_without_practice_says_so(tmp_path):
+    told, progress = listening()
+    async with opened(tmp_path) as workspace:
+        await record(workspace, 2)
+        await evolve_until(workspace, "reflect_2", QUIET, practise=False)
+        await once(workspace, True, progress)
+    assert "run1 was begun without practice" in told.getvalue()

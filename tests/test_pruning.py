@@ -282,3 +282,20 @@ async def test_a_run_prunes_by_itself_where_it_is_told_to(tmp_path):
         assert workspace.store.active() is not None
     assert curated[0] != curated[1]
     assert [p.name for p in (tmp_path / "datasets").iterdir()] == curated[1:]
+
+
+def test_a_damaged_adapter_is_not_promoted_and_going_back_to_one_says_so(place, capsys):
+    place.turn("g1", None, GenerationStatus.ACTIVE)
+    place.turn("g2", "g1", GenerationStatus.ACTIVE)
+    place.turn("g3", "g2", GenerationStatus.CANDIDATE)
+    for of in ("g1", "g3"):
+        (place.path / "adapters" / place.names[of] / "adapter_model.safetensors").write_bytes(b"?")
+    folder = ["--workspace", str(place.path)]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["generations", "promote", "g3", *folder])
+    assert ended.value.code == 2 and place.store.active().id == "g2"
+    assert "was changed or is cut short" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["generations", "rollback", *folder])
+    assert ended.value.code == 0 and place.store.active().id == "g1"
+    assert "cannot be served" in capsys.readouterr().err

@@ -132,6 +132,10 @@ class RowSet(Record):
             text = (folder / _ROWS).read_text(encoding="utf-8")
             rows = [_decoded(json.loads(line)) for line in text.split("\n") if line]
             found = cls.of(rows, facts["dropped"], facts["counts"])
+        except FileNotFoundError as error:
+            raise WorkspaceError(
+                f"{folder} holds no training rows, or not all of them: {Path(error.filename).name} is missing."
+            ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(_damaged(folder, type(error).__name__)) from error
         if found.hash != facts["hash"]:
