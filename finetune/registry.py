@@ -227,30 +227,37 @@ class Registry:
         found = [f for p in folders if (f := self._fault(p, recorded))]
         gone = sorted(recorded - {p.name for p in folders})
         return found + [
-            _fault(self.root / name, "recorded, but its folder is gone") for name in gone
+            self._told(self.root / name, "recorded, but its folder is gone") for name in gone
         ]
 
     def _fault(self, folder: Path, recorded: set[str]) -> Fault | None:
         if folder.name.startswith(_BESIDE):
-            return (
-                None if _being_written(folder) else _fault(folder, "half-written: training ended")
-            )
+            ended = "half-written: training ended"
+            return None if _being_written(folder) else self._told(folder, ended)
         why = broken(folder)
         if why is None and folder.name not in recorded:
             why = "whole, but not recorded: training ended just before"
-        return _fault(folder, why) if why else None
+        return self._told(folder, why) if why else None
 
     def _check(self, name: str) -> None:
         folder = self.root / name
         why = broken(folder) if folder.exists() else "its folder is gone"
         if why:
-            fault = _fault(folder, why)
+            fault = self._told(folder, why)
             raise WorkspaceError(f"Adapter {name} cannot be served: {why}. {fault.remedy}")
 
-
-def _fault(folder: Path, why: str) -> Fault:
-    there = f"Delete it (rm -r {folder}); the" if folder.exists() else "The"
-    return Fault(path=str(folder), why=why, remedy=f"{there} next instar evolve trains a new one.")
+    def _told(self, folder: Path, why: str) -> Fault:
+        """What is wrong with a folder and what to do: without what serves no evolution goes on."""
+        active = self._store.active()
+        if active is not None and active.adapter == folder.name:
+            remedy = (
+                f"{active.id} serves with it: take it from a backup (instar restore), or go back: "
+                "instar generations rollback"
+            )
+        else:
+            there = f"Delete it (rm -r {folder}); the" if folder.exists() else "The"
+            remedy = f"{there} next instar evolve trains a new one."
+        return Fault(path=str(folder), why=why, remedy=remedy)
 
 
 def _being_written(folder: Path) -> bool:

@@ -173,7 +173,7 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
         emit(as_json, {"active": was, "before": was}, f"{was} is active already.")
         return
     if cannot:  # going back must always be possible
-        typer.echo(f"{cannot} To go back further: instar generations rollback", err=True)
+        typer.echo(cannot, err=True)
     if turns:
         typer.echo(
             f"A turn is open that compares its candidates with {was}: it will promote nothing.",

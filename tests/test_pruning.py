@@ -298,4 +298,8 @@ def test_a_damaged_adapter_is_not_promoted_and_going_back_to_one_says_so(place, 
     with pytest.raises(SystemExit) as ended:
         cli.main(["generations", "rollback", *folder])
     assert ended.value.code == 0 and place.store.active().id == "g1"
-    assert "cannot be served" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "cannot be served" in told and "generations rollback" in told
+    damaged = {Path(f.path).name: f.remedy for f in place.registry.faults()}
+    assert "generations rollback" in damaged[place.names["g1"]]
+    assert "Delete it" in damaged[place.names["g3"]]
