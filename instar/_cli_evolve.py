@@ -74,6 +74,9 @@ def evolve(
     practise: Annotated[
         bool, typer.Option("--practise", help="With --once: practise, whatever was recorded.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only see whether it could run, and what it would do.")
+    ] = False,
     model: Annotated[str | None, typer.Option(help="The model that acts.")] = None,
     as_json: AsJson = False,
     workspace: Folder = None,
@@ -91,6 +94,10 @@ def evolve(
     more += [f"model.name={model}"] if model else []
     config = load(workspace, seed, option, *more)
     number = generations or config.evolve.generations
+    if dry_run:
+        found = wait_for(_foreseen(config, 1 if once else number, practise or not once, once))
+        emit(as_json, found, found["would"])
+        return
     again = shlex.join(["instar", *sys.argv[1:]])
     if once:
         with failure_told(config.once.on_failure, config.workspace):
@@ -99,6 +106,14 @@ def evolve(
         return
     found = wait_for(_evolve(config, number), again)
     emit(as_json, found, _summary(found))
+
+
+async def _foreseen(config: Config, turns: int, practise: bool, once: bool) -> dict[str, Any]:
+    from instar.compose import Workspace
+    from instar.foreseeing import foresee
+
+    async with Workspace.open(config, create=False) as workspace:
+        return foresee(workspace, turns, practise, once)
 
 
 async def _once(config: Config, practise: bool) -> dict[str, Any]:

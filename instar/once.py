@@ -13,9 +13,9 @@ from instar.limits import Limits
 from instar.progress import Progress
 from instar.recorded import unread
 from instar.standing import NOTHING_NEW
-from instar.types import Status
+from instar.types import Status, Trajectory
 
-__all__ = ["once"]
+__all__ = ["once", "unlearnt"]
 
 
 async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict[str, Any]:
@@ -32,9 +32,7 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
         Busy: Another process is at work.
         Stopped: A limit was reached; the same call goes on.
     """
-    check(
-        workspace
-    )  # a mistake in the settings shows at once, not in the first night with something to do
+    check(workspace)  # a mistake shows at once, not in the first night with something to do
     limits = Limits(workspace.config.limits, workspace.path)
     begun = unfinished(workspace.store)
     if begun and practise and not begun.get("practise", True):
@@ -47,16 +45,20 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
             limits.check()
             await _judged(workspace, progress, limits)
     if not practise and not unfinished(workspace.store):
-        believe = trusted(workspace.store, workspace.config)
-        found = [t for t in unread(workspace.store, believe) if t.score.status is Status.PASS]
-        wanted = workspace.config.once.successes
-        if len(found) < wanted:
-            workspace.store.finish_stage(NOTHING_NEW, {"found": len(found)})
+        found, wanted = len(unlearnt(workspace)), workspace.config.once.successes
+        if found < wanted:
+            workspace.store.finish_stage(NOTHING_NEW, {"found": found})
             return {
-                "nothing": f"Nothing new: {len(found)} recorded successes that were not learnt from, "
+                "nothing": f"Nothing new: {found} recorded successes that were not learnt from, "
                 f"once.successes wants {wanted}. To practise: instar evolve --once --practise"
             }
     return await evolve(workspace, 1, progress, practise=practise, limits=limits)
+
+
+def unlearnt(workspace: Workspace) -> list[Trajectory]:
+    """Recorded successes that no reflection has read; a judge's word counts while it is believed."""
+    believe = trusted(workspace.store, workspace.config)
+    return [t for t in unread(workspace.store, believe) if t.score.status is Status.PASS]
 
 
 async def _judged(workspace: Workspace, progress: Progress, limits: Limits) -> None:

@@ -13,12 +13,14 @@ import pytest
 from rich.console import Console
 from test_evolve import config
 
+from instar._lock import exclusive
 from instar._runs import unfinished
 from instar.compose import Serving, Workspace
-from instar.errors import Stopped, UserError, WorkspaceError
+from instar.errors import Busy, Stopped, UserError, WorkspaceError
 from instar.evolve import TURN, evolve, evolve_until
+from instar.foreseeing import foresee
 from instar.limits import STOP
-from instar.once import once
+from instar.once import once, unlearnt
 from instar.progress import Progress
 from instar.recorded import judge, said_by_a_person, unread, unscored
 from instar.scheduling import cron, systemd
@@ -251,3 +253,32 @@ async def test_a_run_that_was_begun_without_practice_says_so(tmp_path):
         await evolve_until(workspace, "reflect_2", QUIET, practise=False)
         await once(workspace, True, progress)
     assert "run1 was begun without practice" in told.getvalue()
+
+
+async def test_what_would_be_done_is_said_and_nothing_is_begun(tmp_path):
+    async with opened(tmp_path) as workspace:
+        store = workspace.store
+        nothing = foresee(workspace, 1, practise=False, once=True)
+        assert nothing["turns"] == [] and "nothing: 0 recorded" in nothing["would"]
+        await record(workspace, 2, judged=False)
+        for waiting in unscored(store):
+            judge(store, waiting, said_by_a_person(True, "it was done"))
+        assert len(unlearnt(workspace)) == 2
+        night = foresee(workspace, 1, practise=False, once=True)
+        assert night["turns"] == [1] and night["recorded"] == 2
+        assert night["would"] == "Would begin turn 1, learning from 2 recorded successes."
+        begun = foresee(workspace, 3, practise=True, once=False)
+        assert begun["turns"] == [1, 2, 3] and "8 tasks" in begun["would"]
+        assert not store.generations() and unfinished(store) is None
+        await evolve_until(workspace, "reflect_2", QUIET, practise=False)
+        assert foresee(workspace, 3, practise=True, once=False)["would"] == (
+            "Would go on with run1, turn 1, learning from 0 recorded successes."
+        )
+        await evolve(workspace, 1, QUIET)
+        assert foresee(workspace, 1, practise=True, once=True)["turns"] == [2]
+        (tmp_path / STOP).touch()
+        with pytest.raises(Stopped, match="remove it"):
+            foresee(workspace, 1, practise=True, once=True)
+        (tmp_path / STOP).unlink()
+        with exclusive(tmp_path), pytest.raises(Busy):
+            foresee(workspace, 1, practise=True, once=True)
