@@ -34,6 +34,7 @@ class Tally:
         self.title, self.total = title, total
         self.done = self.clean = 0
         self._console, self._told = console, time.monotonic()
+        self._where = ""
         self._bars = bars
         self._row = bars.add_task(title, total=total or None, note="") if bars else None
 
@@ -51,7 +52,8 @@ class Tally:
         if self._bars is not None and self._row is not None:
             self._bars.update(self._row, completed=done, total=total, note=note)
         else:
-            self._tell(f"{done} of {total} {note}".rstrip())
+            self._where = f"{done} of {total} {note}".rstrip()
+            self._tell(self._where)
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -60,7 +62,8 @@ class Tally:
 
         def beat() -> None:
             while not over.wait(_SILENCE / 3):
-                self._tell(f"{self.done} of {self.total}" if self.total else "at work")
+                counted = f"{self.done} of {self.total}" if self.total else "at work"
+                self._tell(self._where or counted)
 
         heart = threading.Thread(target=beat, name="progress", daemon=True)
         if self._console is not None:

@@ -38,6 +38,19 @@ def test_a_log_hears_of_a_stage_in_which_nothing_gets_finished(monkeypatch, tota
     assert log.getvalue().splitlines()[-1].endswith(" s")
 
 
+def test_a_log_hears_how_far_a_training_is(monkeypatch):
+    monkeypatch.setattr(progress, "_SILENCE", 0.01)
+    log = _Log()
+    shown = progress.Progress(console=Console(file=log, width=80))
+    with shown.stage("train") as tally:
+        tally.at(3, 100, "loss 0.512")
+        for _ in range(2):  # the second line at least comes from the beat
+            log.told.clear()
+            assert log.told.wait(20)
+    assert log.getvalue().count("train: 3 of 100 loss 0.512\n") >= 2
+    assert "at work" not in log.getvalue()
+
+
 def test_a_quiet_one_says_nothing_and_a_busy_one_not_every_episode(monkeypatch):
     quiet, busy = _Log(), _Log()
     with progress.Progress(quiet=True, console=Console(file=quiet)).stage("practise", 2) as tally:
