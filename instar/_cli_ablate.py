@@ -27,7 +27,7 @@ def ablate(
     as_json: AsJson = False,
 ) -> None:
     """Compare whole evolutions under several settings over the same seeds; resumes."""
-    from instar.ablating import EXAMPLE, read_grid
+    from instar._grids import EXAMPLE, read_grid
 
     if grid is None:
         emit(as_json, {"example": EXAMPLE}, EXAMPLE)

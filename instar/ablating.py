@@ -9,122 +9,31 @@ such as placebos, is run in their workspaces when they are finished.
 
 from __future__ import annotations
 
-import itertools
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import JsonValue
 
 from benchmarks.runner import write_json
 from instar._cells import KeptCell
-from instar._measure import Measure
+from instar._grids import Grid
 from instar._measuring import measured
 from instar._methods import build, require
 from instar._models import Models
 from instar._over_runs import Cell, figures, over_runs, paired_over_runs
 from instar.compose import Workspace
 from instar.config import Config, load_config
-from instar.errors import UnknownName, UserError
+from instar.errors import UserError
 from instar.evolve import evolve
 from instar.progress import Progress
 from instar.stats import holm
-from instar.types import Record
 
-__all__ = ["Grid", "ablate", "configs", "read_grid"]
+__all__ = ["ablate", "configs"]
 
 _FULLEST = ("both", "memory", "adapter", "base")
 _REPORT = "run1/report"
-
-EXAMPLE = """\
-preset = "pocket"
-generations = 3
-seeds = [0, 1, 2]
-
-[base]
-"gate.tasks" = 100
-
-[configs.uniform]
-"curriculum.select" = "uniform"
-
-[configs.sec]
-"curriculum.select" = "sec"
-
-# What to measure of each finished evolution; with this, one configuration is enough.
-[measure.arms]
-arms = ["base", "memory", "adapter", "both", "placebo_memory"]
-n = 100
-
-[measure.by_generation]
-generation = "all"
-arms = ["both"]
-n = 60
-"practise.web_share" = 0
-"""
-"""A grid that compares two selectors; the first configuration is what others are compared with."""
-
-
-class Grid(Record):
-    """What to run.
-
-    Attributes:
-        seeds: Of the runs; each configuration is run with every one of them.
-        generations: Of each run.
-        base: Settings by dotted key that all cells share.
-        configs: Settings of each named configuration.
-        vary: Values by dotted key; every combination is a configuration.
-        measure: What is measured of each finished run, by name.
-    """
-
-    preset: str = "pocket"
-    generations: int = Field(default=3, ge=1)
-    seeds: tuple[int, ...] = Field(min_length=1)
-    base: dict[str, JsonValue] = Field(default_factory=dict)
-    configs: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
-    vary: dict[str, list[JsonValue]] = Field(default_factory=dict)
-    measure: dict[str, Measure] = Field(default_factory=dict)
-
-    def named(self) -> dict[str, dict[str, JsonValue]]:
-        """Settings of every configuration by its name."""
-        products = itertools.product(*([(k, v) for v in vs] for k, vs in self.vary.items()))
-        made = {_name(pairs): dict(pairs) for pairs in products if pairs}
-        return {k: {**self.base, **v} for k, v in {**self.configs, **made}.items()}
-
-
-def _name(pairs: Sequence[tuple[str, JsonValue]]) -> str:
-    return ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in pairs)
-
-
-def read_grid(path: Path) -> Grid:
-    """A grid from a TOML file.
-
-    Raises:
-        UserError: There is none, or it does not fit; the message says where.
-    """
-    try:
-        grid = Grid.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UserError(f"No grid in {path}. To see an example: instar ablate") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is no TOML: {error}") from error
-    except ValidationError as error:
-        raise _misfit(path, error.errors()[0]) from error
-    if len(grid.named()) < (1 if grid.measure else 2):
-        few = "no configuration" if grid.measure else "fewer than two configurations"
-        raise UserError(f"{path} has {few}. To see an example: instar ablate")
-    return grid
-
-
-def _misfit(path: Path, first: Mapping[str, Any]) -> UserError:
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        return UserError(f"{path}: {where}: {first['msg']}, not {first['input']!r}")
-    if first["loc"][0] == "measure":
-        hint = 'Settings are quoted, as in "practise.web_share" = 0.'
-        return UnknownName("key of a measure", where, list(Measure.model_fields), hint)
-    return UnknownName("key of a grid", where, list(Grid.model_fields))
 
 
 async def ablate(grid: Grid, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -169,11 +78,20 @@ def _asked(grid: Grid, name: str, seed: int) -> dict[str, Any]:
 async def _measured(
     grid: Grid, kept: KeptCell, what: str, config: Config, progress: Progress
 ) -> Cell:
-    """A measurement of a cell, made or read."""
+    """A measurement of a cell, made or read.
+
+    Raises:
+        UserError: It is to be made, and the workspace of the cell is elsewhere.
+    """
     wanted = grid.measure[what]
     asked = wanted.model_dump(mode="json")
     found = kept.measured(what, asked)
     if found is None:
+        if not (config.workspace / "instar.db").exists():
+            raise UserError(
+                f"{config.workspace} holds what was measured and not the run itself, and {what} was not "
+                "measured so. To run it again, delete its cell.json"
+            )
         found = await measured(config, wanted, grid.generations, progress)
         kept.keep_measured(what, asked, found)
     return found

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from benchmarks.houses.world import HouseWorld
 from finetune.pocket import MODEL_DIR
 from instar import _measuring, ablating
+from instar._grids import EXAMPLE, Grid, read_grid
 from instar._measure import Measure
 from instar._methods import build
 from instar._over_runs import Cell, Outcome, figures
-from instar.ablating import EXAMPLE, Grid, ablate, configs, read_grid
+from instar.ablating import ablate, configs
 from instar.cli import app
 from instar.errors import UnknownName, UserError
 from instar.progress import Progress
@@ -149,6 +150,9 @@ async def test_cells_from_elsewhere_are_put_together_without_their_workspaces(
     assert told == {k: v for k, v in found.items() if k != "folder"}
     kept = json.loads((tmp_path / "one" / "3" / "cell.json").read_text())
     assert kept["asked"]["seed"] == 3 and kept["made_by"]["instar"]
+    more = {"arms": grid.measure["arms"].model_copy(update={"n": 9})}
+    with pytest.raises(UserError, match="not the run itself"):
+        await ablate(grid.model_copy(update={"measure": more}), tmp_path, QUIET)
     (tmp_path / "one" / "4" / "cell.json").write_text("{}")
     with pytest.raises(AssertionError, match="run again"):
         await ablate(grid, tmp_path, QUIET)

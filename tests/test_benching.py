@@ -14,7 +14,8 @@ from instar import benching
 from instar._arms import lacking
 from instar._bench_runs import compare, listed, rewrite, summary
 from instar._cli_figures import arm_table
-from instar.ablating import Grid, ablate, read_grid
+from instar._grids import Grid, read_grid
+from instar.ablating import ablate
 from instar.benching import Request, measure
 from instar.compose import Workspace
 from instar.errors import UnknownName, UserError

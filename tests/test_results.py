@@ -11,7 +11,8 @@ import pytest
 from finetune.pocket.compare import _row
 from instar import ablating
 from instar._cells import KeptCell
-from instar.ablating import ablate, read_grid
+from instar._grids import read_grid
+from instar.ablating import ablate
 from instar.progress import Progress
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
