@@ -22,6 +22,7 @@ LAYERS |= {
     "evolve": 5,
     "ablating": 6,
     "doctor": 6,
+    "foreseeing": 6,
     "gateway": 6,
     "mcp": 6,
     "once": 6,
