@@ -145,12 +145,18 @@ def _cannot_serve(config: Config, store: Store, generation: Generation) -> str:
     return ""
 
 
-def _must_serve(config: Config, store: Store, generation: Generation) -> None:
+def _promoted(config: Config, store: Store, id: str) -> Generation:
+    """Make it the active one.
+
+    Raises:
+        UserError: Its adapter cannot be served.
+    """
     from instar.errors import UserError
 
-    cannot = _cannot_serve(config, store, generation)
+    cannot = _cannot_serve(config, store, store.generation(id))
     if cannot:
-        raise UserError(f"{generation.id} was not promoted. {cannot}")
+        raise UserError(f"{id} was not promoted. {cannot}")
+    return store.activate(id)
 
 
 def _activate(config: Config, id: str | None, as_json: bool) -> None:
@@ -160,9 +166,7 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
 
     with open_store(config) as store, exclusive(config.workspace):
         before = store.active()
-        if id:
-            _must_serve(config, store, store.generation(_id(store, id)))
-        chosen = store.activate(_id(store, id)) if id else store.go_back()
+        chosen = _promoted(config, store, _id(store, id)) if id else store.go_back()
         beside = bool(id and before and chosen and _apart(store, before.id, chosen.id))
         cannot = _cannot_serve(config, store, chosen) if chosen else ""
         turns = unfinished(store) is not None
@@ -176,7 +180,7 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
         typer.echo(cannot, err=True)
     if turns:
         typer.echo(
-            f"A turn is open that compares its candidates with {was}: it will promote nothing.",
+            f"A turn is open that compares with what served when it began: it promotes nothing over {chosen.id}.",
             err=True,
         )
     if id and chosen.parent and (chosen.verdict or {}).get("decision") != "promote":
