@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from instar import plugins
 from instar._models import Models
@@ -31,18 +31,39 @@ def build(kind: str, name: str, config: Config, **settings: Any) -> Any:
         ConfigError: A setting under ``methods`` does not exist or does not fit.
     """
     found = plugins.load(kind, name)
-    own: Mapping[str, Any] = config.methods.get(name.rpartition(".")[2], {})
     shape = getattr(found, "Config", None)
     if shape is None:
         return found()
+    own = config.methods.get(_key(name), {})
     fitting = {k: v for k, v in settings.items() if k in shape.model_fields and v is not None}
     try:
         return found(shape(**{**fitting, **own}))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(["methods", name, *(str(part) for part in first["loc"])])
-        known = ", ".join(sorted(shape.model_fields))
-        raise ConfigError(f"Setting {key!r}: {first['msg']}. Available: {known}.") from error
+        raise _misfit(name, shape, error.errors()[0]) from error
+
+
+def _key(name: str) -> str:
+    """Under which a method's own settings stand."""
+    return name.rpartition(".")[2]
+
+
+def _misfit(name: str, shape: type[BaseModel], first: Mapping[str, Any]) -> ConfigError:
+    key = ".".join(["methods", _key(name), *(str(part) for part in first["loc"])])
+    known = ", ".join(sorted(shape.model_fields))
+    return ConfigError(f"Setting {key!r}: {first['msg']}. Available: {known}.")
+
+
+def _must_take(found: type[Any], name: str, config: Config) -> None:
+    """See that a method takes what the settings say to it; what the loop sets may still be missing."""
+    shape, own = getattr(found, "Config", None), config.methods.get(_key(name), {})
+    if shape is None or not own:
+        return
+    try:
+        shape(**own)
+    except ValidationError as error:
+        wrong = [one for one in error.errors() if one["type"] != "missing"]
+        if wrong:
+            raise _misfit(name, shape, wrong[0]) from error
 
 
 def require(config: Config) -> None:
@@ -50,7 +71,7 @@ def require(config: Config) -> None:
 
     Raises:
         UnknownName: There is no such method.
-        ConfigError: The trainer does not learn from what the curator gives or cannot be shared by
+        ConfigError: A setting of one does not fit, the trainer does not learn from what the curator gives or cannot be shared by
             several processes, or the curator asks a model that is not on this machine.
     """
     asked = [("curriculum.select", config.curriculum.select)]
@@ -62,7 +83,7 @@ def require(config: Config) -> None:
     asked += [("agent.prompt", config.agent.prompt)]
     for kind, name in asked:
         if name != "off" or kind not in _MAY_BE_OFF:
-            plugins.load(kind, name)
+            _must_take(plugins.load(kind, name), name, config)
     asks_model = getattr(plugins.load("finetune.curate", config.train.curator), "asks_model", False)
     if asks_model and Models(config.model).folder is None:
         raise ConfigError(

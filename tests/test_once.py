@@ -219,9 +219,17 @@ async def test_a_refused_model_leaves_the_workspace_as_it_was(tmp_path):
             await once(workspace, False, QUIET)
 
 
-async def test_a_night_without_sessions_still_refuses_a_method_that_is_none(tmp_path):
-    async with opened(tmp_path, "curriculum.select=foo") as workspace:
-        with pytest.raises(UserError, match="Unknown selector 'foo'"):
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("curriculum.select=foo", "Unknown selector 'foo'"),
+        ('methods.rft.sources=["bogus"]', r"methods\.rft\.sources"),
+        ("methods.workflow.nonsense=1", r"methods\.workflow\.nonsense"),
+    ],
+)
+async def test_a_night_without_sessions_still_refuses_what_a_turn_would(tmp_path, setting, said):
+    async with opened(tmp_path, setting) as workspace:
+        with pytest.raises(UserError, match=said):
             await once(workspace, False, QUIET)
 
 
