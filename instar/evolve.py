@@ -200,11 +200,11 @@ def check(workspace: Workspace) -> None:
         UserError: A method or a model is none, or a setting does not fit.
         WorkspaceError: The workspace belongs to another world or model.
     """
+    _belongs(workspace)
     require(workspace.config)
     # All are refused here rather than in the middle of a turn.
     for model in (workspace.models, workspace.model(workspace.config.memory.model)):
         model.require()
-    _belongs(workspace)
 
 
 async def _go(loop: Loop, run: State, until: str | None = None) -> None:

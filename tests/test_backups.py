@@ -44,6 +44,7 @@ async def filled(tmp_path: Path) -> Path:
 
 
 async def test_a_workspace_comes_back_whole_and_serves(filled: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
     found = backup(filled, tmp_path / "kept" / "night.tar.gz")
     assert found["files"] == 2 and Path(found["path"]).exists()
     restore(tmp_path / "kept" / "night.tar.gz", tmp_path / "again")

@@ -91,6 +91,9 @@ def test_every_library_imported_is_declared():
     assert not missing, "\n".join(sorted(missing))
 
 
+RESULTS = ROOT / "benchmarks" / "results"
+
+
 def test_package_data_takes_every_file():
     patterns = ["*.py", *PROJECT["tool"]["setuptools"]["package-data"]["*"]]
     left = [
@@ -98,6 +101,7 @@ def test_package_data_takes_every_file():
         for name in PACKAGES
         for path in (ROOT / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
+        if RESULTS not in path.parents  # they stay in the repository
         if not any(fnmatch(path.name, pattern) for pattern in patterns)
     ]
     assert not left, "add a pattern to package-data in pyproject.toml"
@@ -246,7 +250,13 @@ def test_wheel_holds_everything_and_imports(tmp_path):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    copied = [path for name in PACKAGES for path in (copy / name).rglob("*") if path.is_file()]
+    results = copy / RESULTS.relative_to(ROOT)
+    copied = [
+        path
+        for name in PACKAGES
+        for path in (copy / name).rglob("*")
+        if path.is_file() and results not in path.parents
+    ]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     offline = ["--no-deps", "--no-index", "--no-build-isolation"]
     installed = tmp_path / "installed"
@@ -257,7 +267,8 @@ def test_wheel_holds_everything_and_imports(tmp_path):
         for path in copied
         if not (installed / path.relative_to(copy)).is_file()
     ]
-    assert not left
+    assert not left and results.is_dir()
+    assert not (installed / "benchmarks" / "results").exists()
     code = "; ".join(f"import {name}; print({name}.__file__)" for name in PACKAGES)
     child = subprocess.run(
         [sys.executable, "-c", code],

@@ -134,7 +134,8 @@ class RowSet(Record):
             found = cls.of(rows, facts["dropped"], facts["counts"])
         except FileNotFoundError as error:
             raise WorkspaceError(
-                f"{folder} holds no training rows, or not all of them: {Path(error.filename).name} is missing."
+                f"{folder} holds no training rows, or not all of them: {Path(error.filename).name} is "
+                "missing. Name another folder, or curate again."
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(_damaged(folder, type(error).__name__)) from error
