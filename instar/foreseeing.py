@@ -11,6 +11,7 @@ from instar.config import Config
 from instar.evolve import check
 from instar.limits import Limits
 from instar.once import unlearnt
+from instar.recorded import unscored
 
 __all__ = ["foresee"]
 
@@ -52,6 +53,8 @@ def foresee(workspace: Workspace, turns: int, practise: bool, once: bool) -> dic
         )
     if once and not practise and recorded < wanted:
         told = f"Would do nothing: {recorded} recorded successes, once.successes wants {wanted}."
+        asked = len(unscored(store)) if workspace.config.memory.judge else 0
+        told += f" First a judge would be asked about {asked} sessions." if asked else ""
         return _told(told, (), recorded)
     first = max((int(run["last"]) for run in runs(store).values()), default=0) + 1
     last = first + turns - 1

@@ -269,6 +269,9 @@ async def test_what_would_be_done_is_said_and_nothing_is_begun(tmp_path):
         nothing = foresee(workspace, 1, practise=False, once=True)
         assert nothing["turns"] == [] and "nothing: 0 recorded" in nothing["would"]
         await record(workspace, 2, judged=False)
+        async with opened(tmp_path, "memory.judge=judge") as judging:
+            told = foresee(judging, 1, practise=False, once=True)["would"]
+            assert told.endswith("a judge would be asked about 2 sessions.")
         for waiting in unscored(store):
             judge(store, waiting, said_by_a_person(True, "it was done"))
         assert len(unlearnt(workspace)) == 2
