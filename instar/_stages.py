@@ -161,6 +161,7 @@ def describe(found: Any) -> dict[str, Any]:
         "rows": len(found.rows),
         "counts": found.counts,
         "dropped": dict(Counter(found.dropped.values())),
+        "summary": found.summary,
         "trajectories": behind(found.rows),
     }
 
@@ -224,17 +225,10 @@ def _no_training(loop: Loop, curated: dict[str, Any], active: Generation) -> str
     if model.folder is None:
         return f"model {model.name} runs elsewhere; only a local model can be trained here"
     if not curated["rows"]:
-        return _why_nothing(curated.get("dropped", {}))
+        return str(curated.get("summary", "no verified success to train on"))
     if active.adapter and loop.store.adapter(active.adapter).dataset == curated["dataset"]:
         return "nothing new to train on"
     return ""
-
-
-def _why_nothing(dropped: Mapping[str, int]) -> str:
-    """That nothing is left to train on, with what became of the episodes, most of them first."""
-    most = sorted(dropped.items(), key=lambda pair: -pair[1])
-    told = "; ".join(f"{n} x {why}" for why, n in most)
-    return "no verified success to train on" + (f" ({told})" if told else "")
 
 
 async def train_adapter(loop: Loop, key: str, dataset: str, parent: str | None) -> str:
