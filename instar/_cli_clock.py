@@ -78,13 +78,13 @@ def _told(found: dict[str, Any]) -> dict[str, Any]:
 
 def schedule(
     cron: Annotated[bool, typer.Option("--cron", help="Lines for crontab -e.")] = False,
-    systemd: Annotated[bool, typer.Option("--systemd", help="A service and a timer.")] = False,
+    systemd: Annotated[bool, typer.Option("--systemd", help="Services and their timers.")] = False,
     at: Annotated[str, typer.Option(metavar="HH:MM", help="When, each day.")] = "02:30",
     practise: Annotated[
         bool, typer.Option("--practise", help="Practise, instead of waiting for recorded sessions.")
     ] = False,
     max_age: Annotated[
-        str, typer.Option(metavar="AGE", help="After how long without success cron says so.")
+        str, typer.Option(metavar="AGE", help="After how long without success the check fails.")
     ] = "2d",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the units there too.")
@@ -111,7 +111,7 @@ def schedule(
         lines = scheduling.cron(at, folder, once, max_age)
         emit(as_json, {"crontab": lines}, lines)
         return
-    units = scheduling.systemd(at, folder, once)
+    units = scheduling.systemd(at, folder, once, max_age)
     emit(as_json, {"units": units}, _units(units, out))
 
 
@@ -122,9 +122,10 @@ def _units(units: dict[str, str], out: Path | None) -> str:
         for name, text in units.items():
             (out / name).write_text(text, encoding="utf-8")
     blocks = [f"# {place / name}\n{text}" for name, text in units.items()]
-    timer = next(name for name in units if name.endswith(".timer"))
+    timers = " ".join(name for name in units if name.endswith(".timer"))
     blocks.append(
-        f"# Then: systemctl --user daemon-reload && systemctl --user enable --now {timer}"
+        f"# Then: systemctl --user daemon-reload && systemctl --user enable --now {timers}\n"
+        "# A check that failed is in: systemctl --user --failed"
     )
     return "\n".join(blocks)
 

@@ -312,10 +312,10 @@ def test_schedule_prints_one_of_two_and_writes_units(instar, tmp_path):
     code, out, _ = instar("schedule", "--cron", "--at", "2:05", "--practise")
     assert code == 0 and "evolve --once --practise --workspace" in out.splitlines()[0]
     code, out, _ = instar("schedule", "--systemd", "--out", str(tmp_path / "units"))
-    assert code == 0 and {p.suffix for p in (tmp_path / "units").iterdir()} == {
-        ".service",
-        ".timer",
-    }
+    names = {path.name for path in (tmp_path / "units").iterdir()}
+    kinds = (".service", ".timer", "-check.service", "-check.timer")
+    assert code == 0 and names == {f"instar-ws{kind}" for kind in kinds}
+    assert "enable --now instar-ws.timer instar-ws-check.timer" in out
     code, _, err = instar("schedule")
     assert code == 2 and "--cron" in one_line(err)
 

@@ -176,7 +176,8 @@ def test_lines_for_cron_run_as_they_stand(tmp_path, monkeypatch):
     shell = turn.split(" ", 5)[5].replace(r"\%", "%")
     assert turn.count("%") == turn.count(r"\%") > 0
     subprocess.run(["/bin/sh", "-c", shell], check=True)
-    said = (folder / "cron.log").read_text()
+    [log] = folder.glob("cron-[1-7].log")  # of the day of the week
+    said = log.read_text()
     assert "evolve" in said and "50% of my work" in said
     assert "status --max-age 2d" in check
 
@@ -184,7 +185,7 @@ def test_lines_for_cron_run_as_they_stand(tmp_path, monkeypatch):
 def test_units_for_systemd_quote_what_systemd_reads_otherwise(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "my $HOME 5%"
-    units = systemd("23:00", folder, ["instar", "evolve", "--workspace", str(folder)])
+    units = systemd("23:00", folder, ["instar", "evolve", "--workspace", str(folder)], "36h")
     service, timer = units["instar-my-HOME-5.service"], units["instar-my-HOME-5.timer"]
     assert "OnCalendar=*-*-* 23:00:00" in timer and "Persistent=true" in timer
     line = next(x for x in service.splitlines() if x.startswith("ExecStart="))
@@ -192,14 +193,17 @@ def test_units_for_systemd_quote_what_systemd_reads_otherwise(tmp_path, monkeypa
     assert shlex.split(plain) == ["instar", "evolve", "--workspace", str(folder)]
     assert "$$HOME 5%%" in line and "SuccessExitStatus=3 4" in service
     with pytest.raises(UserError, match="02:30"):
-        systemd("25:00", folder, [])
+        systemd("25:00", folder, [], "2d")
+    check, later = units["instar-my-HOME-5-check.service"], units["instar-my-HOME-5-check.timer"]
+    assert "status --max-age 36h --workspace" in check and "SuccessExitStatus" not in check
+    assert "OnCalendar=*-*-* 05:00:00" in later
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 def test_systemd_takes_the_units(tmp_path):
     folder = tmp_path / "my $HOME 5%"
     folder.mkdir()
-    units = systemd("23:00", folder, [sys.executable, "--workspace", str(folder)])
+    units = systemd("23:00", folder, [sys.executable, "--workspace", str(folder)], "2d")
     for name, text in units.items():
         (tmp_path / name).write_text(text)
     paths = [str(tmp_path / name) for name in units]
