@@ -44,10 +44,14 @@ def by_uplift(
     head = ["item", "status", "uplift", "95 %", "shown/seen", "steps", "needs", "memory"]
     said = f"Experience: {found.line} ({model}, {found.episodes} episodes)"
     text = f"{said}\n\n{table(head, rows, 'Nothing is remembered yet.')}"
+    if found.authors:
+        written = [[w.name, *_figures(w)] for w in found.authors]
+        text += f"\n\n{table(['written by', *head[2:-1]], written)}"
     if plot is not None:
         text += f"\n\n{_drawn(found.units, said, plot)}"
     value = {"line": found.line, "episodes": found.episodes, "bank": _dumped(found.bank)}
-    return {**value, "units": units}, text
+    authors = [_dumped(w) for w in found.authors]
+    return {**value, "units": units, "authors": authors}, text
 
 
 def _dumped(worth: Worth | None) -> dict[str, Any] | None:
@@ -66,18 +70,17 @@ def _row(of: Sequence[MemoryItem], worth: Worth | None) -> list[str]:
     first = of[0]
     name = first.id if len(of) == 1 else f"{first.id} +{len(of) - 1}"
     what = f"{first.when} -> {first.content}"
-    if worth is None:
-        return [name, _status(of), "", "", "", "", "", what]
+    return [name, _status(of), *(_figures(worth) if worth else [""] * 5), what]
+
+
+def _figures(worth: Worth) -> list[str]:
     low, high = (f"{100 * end:+.0f}" for end in worth.success.interval)
     return [
-        name,
-        _status(of),
         f"{100 * max(-1.0, min(1.0, worth.shrunk)):+.0f}",
         f"[{low}, {high}]",
         f"{worth.shown}/{worth.n}",
         f"{worth.steps.estimate:+.1f}",
         str(worth.needed) if worth.needed else worth.verdict.value,
-        what,
     ]
 
 

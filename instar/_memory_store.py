@@ -184,3 +184,10 @@ class Memories(Ledger):
         with self.database.read() as connection:
             rows = connection.execute(query).mappings()
             return [{k: v for k, v in row.items() if k != "row"} for row in rows]
+
+    def memory_authors(self) -> dict[str, str]:
+        """Id of the method or person that wrote the first version of each item, by item."""
+        table = _tables.memory_log
+        query = select(table.c.item, table.c.author).order_by(table.c.row.desc())
+        with self.database.read() as connection:
+            return {item: author for item, author in connection.execute(query) if item is not None}

@@ -16,7 +16,7 @@ from instar.types import MemoryItem, Recalled, ScoreSource, Status, Trajectory
 if TYPE_CHECKING:
     from memory.worth import Worth
 
-__all__ = ["Valued", "ids", "told_by", "valued", "withheld_from"]
+__all__ = ["Valued", "ids", "told_by", "valued", "withheld_from", "writers"]
 
 _ROUNDS = ("practise_1", "practise_2")
 
@@ -53,17 +53,19 @@ class Valued(NamedTuple):
         bank: Worth of the bank; None where it was never withheld.
         units: Each unit in use with its items and its worth, the best first; those of which nothing
             is known last.
+        authors: Worth of what each distiller, import or person wrote, the best first.
     """
 
     line: str
     episodes: int
     bank: Worth | None
     units: list[tuple[list[MemoryItem], Worth | None]]
+    authors: list[Worth]
 
 
 def valued(store: Store, items: Sequence[MemoryItem], model: str) -> Valued:
     """What the items are worth to a model, by the word of programs and people."""
-    from memory.worth import VERIFIED, Level, observations, summary, worth
+    from memory.worth import VERIFIED, Level, by_author, observations, summary, worth
 
     lived = _withheld(store)
     ours = [t for t in lived if t.model == model]
@@ -79,7 +81,13 @@ def valued(store: Store, items: Sequence[MemoryItem], model: str) -> Valued:
         episodes=len(observed),
         bank=bank,
         units=[(of, found.get(unit)) for unit, of in ranked],
+        authors=by_author(observed, writers(store)),
     )
+
+
+def writers(store: Store) -> dict[str, str]:
+    """Who wrote each memory first, by item: of what a stage wrote, its method alone."""
+    return {item: author.rpartition("/")[2] for item, author in store.memory_authors().items()}
 
 
 def _elsewhere(lived: Sequence[Trajectory], model: str) -> str:

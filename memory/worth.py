@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
@@ -35,6 +36,7 @@ __all__ = [
     "VERIFIED",
     "Verdict",
     "Worth",
+    "by_author",
     "cases",
     "known",
     "observations",
@@ -129,6 +131,30 @@ def worth(
     for (namespace, name), of in found.items():
         kinds[namespace].append(_one(level, namespace, name, of, most_steps, margin))
     return [w for _, kind in sorted(kinds.items()) for w in _ranked(kind)]
+
+
+def by_author(observed: Iterable[Observation], authors: Mapping[str, str]) -> list[Worth]:
+    """What memories are worth by who wrote them: a distiller, an import, a person.
+
+    Of each author the first memory that an episode drew for counts, in the order of recall. Others of
+    the same episode share its outcome, and would be counted as if they were evidence of their own.
+
+    Args:
+        observed: As of `worth`.
+        authors: By item. Memories of nobody do not count.
+    """
+    told = [replace(o, draws=_firsts(o.draws, authors)) for o in observed]
+    return worth(told, Level.CLUSTER)
+
+
+def _firsts(draws: Sequence[Draw], authors: Mapping[str, str]) -> tuple[Draw, ...]:
+    """The first draw of each author, as if it were one for the author."""
+    found: dict[str, Draw] = {}
+    for draw in draws:
+        author = authors.get(draw.items[0])
+        if author is not None:
+            found.setdefault(author, replace(draw, unit=author))
+    return tuple(found.values())
 
 
 def _one(

@@ -30,6 +30,7 @@ from memory.worth import (
     Level,
     Observation,
     Verdict,
+    by_author,
     cases,
     observations,
     shrink,
@@ -155,6 +156,23 @@ def test_the_bank_as_a_whole_and_by_group():
     assert hard.shrunk < hard.success.estimate and easy.shrunk > easy.success.estimate
     assert whole.steps.interval.high < 0 and whole.steps.estimate == pytest.approx(-4, abs=0.5)
     assert summary(whole).startswith("experience helps here, by +")
+
+
+def test_of_each_author_the_first_that_an_episode_drew_for_counts():
+    authors = {"a": "workflow", "b": "workflow", "c": "rules"}
+    told = [
+        seen({"a": (True, 0.5), "b": (False, 0.5), "c": (False, 0.5)}, True),
+        seen({"x": (True, 0.5), "b": (False, 0.5), "a": (True, 0.5)}, False),
+    ]
+    found = {w.name: w for w in by_author(told, authors)}
+    assert {name: (w.shown, w.n) for name, w in found.items()} == {
+        "workflow": (1, 2),
+        "rules": (0, 1),
+    }
+    # By chance a memory of the one is there or not whatever the other's are.
+    found = {w.name: w for w in by_author(lived({"a": 0.4, "b": 0.0, "c": -0.3}, 600, 1), authors)}
+    assert found["workflow"].verdict is Verdict.HELPS and found["rules"].verdict is Verdict.HURTS
+    assert abs(found["workflow"].success.estimate - 0.4) < 0.1
 
 
 def test_each_verdict_has_its_sentence():

@@ -11,6 +11,7 @@ from episodes import task, trajectory
 from stores import generation
 from typer.testing import CliRunner
 
+from benchmarks.studies import distillers
 from instar._worthing import valued, withheld_from
 from instar.cli import app
 from instar.store import Store
@@ -48,7 +49,8 @@ def workspace(tmp_path: Path) -> Path:
     with Store.open(tmp_path) as store:
         store.add_generation(generation("g0", status="active"))
         add = [MemoryOp(kind=OpKind.ADD, item=item(i)) for i in (HELPS, HURTS, "unseen")]
-        store.apply(add, "g0", {})
+        store.apply(add[:1], "g0", {}, "g1/reflect_1/workflow")
+        store.apply(add[1:], "g0", {}, "import")
         for n in range(600):
             bank = rng.random() < 0.85
             good, bad = (bank and rng.random() < 0.5 for _ in range(2))
@@ -108,6 +110,23 @@ def test_memories_are_listed_by_what_they_are_worth(workspace: Path) -> None:
     value = json.loads(run("list", "--by", "uplift", "--json", *where))
     assert [u["items"] for u in value["units"]] == [[HELPS], [HURTS], ["unseen"]]
     assert value["units"][0]["worth"]["success"]["interval"][0] > 0
+    head, good, bad, *_ = rows[4:]
+    assert head.startswith("written by") and good.split()[0] == "workflow" and "helps" in good
+    assert bad.split()[0] == "import" and "hurts" in bad
+    assert [a["name"] for a in value["authors"]] == ["workflow", "import"]
+
+
+def test_distillers_are_compared_over_workspaces(workspace: Path, capsys) -> None:
+    assert distillers.main([str(workspace), "--model", "toy"]) == 0
+    assert distillers.main([str(workspace), str(workspace), "--model", "toy"]) == 0
+    rows = [
+        line.split(" | ") for line in capsys.readouterr().out.splitlines() if "shown" not in line
+    ]
+    (_, first, second), (_, _, both) = rows[:3], rows[3:]
+    assert first[0] == "| import" and second[0] == "| workflow" and "[" not in second[2]
+    assert both[2] == f"{second[2]} [{second[2][1:]}, {second[2][1:]}]"
+    assert distillers.main([str(workspace / "nowhere")]) == 2
+    assert "instar.db" in capsys.readouterr().err
 
 
 def test_why_tells_what_was_shown_withheld_and_what_that_changed(workspace: Path) -> None:
