@@ -134,6 +134,10 @@ def _version(item: MemoryItem, serves: bool) -> str:
 def search(
     text: str,
     k: Annotated[int, typer.Option("-k", min=1, help="How many at most.")] = 10,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Only of this kind, such as workflow; may be said again."),
+    ] = None,
     generation: _Generation = None,
     as_json: AsJson = False,
     workspace: Folder = None,
@@ -146,7 +150,7 @@ def search(
     if not text.strip():
         raise UserError('Say what to look for: instar memory search "refund order"')
 
-    found, none = wait_for(_search(load(workspace, seed, None), text, k, generation))
+    found, none = wait_for(_search(load(workspace, seed, None), text, k, kind or [], generation))
     rows = [
         [f"{f['cosine']:.2f}", f["id"], f["namespace"], f"{f['when']} -> {f['content']}"]
         for f in found
@@ -157,14 +161,20 @@ def search(
 
 
 async def _search(
-    config: Config, text: str, k: int, generation: str | None
+    config: Config, text: str, k: int, kinds: Sequence[str], generation: str | None
 ) -> tuple[list[dict[str, Any]], str]:
     """What is near, and what is said where nothing is."""
     from instar._seen import nothing
     from instar.compose import Workspace
+    from instar.errors import UnknownName
+    from instar.types import MemoryKind
 
+    for kind in kinds:
+        if kind not in list(MemoryKind):
+            raise UnknownName("kind of memory", kind, [k.value for k in MemoryKind])
+    wanted = [MemoryKind(kind) for kind in kinds]
     async with Workspace.open(config, create=False) as workspace:
         as_of = _as_of(workspace.store, generation)
-        hits = workspace.bank.search(text, k, as_of)
+        hits = workspace.bank.search(text, k, as_of, wanted)
         found = [item.model_dump(mode="json") | {"cosine": round(c, 4)} for item, c in hits]
         return found, "Nothing is near." if found else nothing(workspace.store, as_of)

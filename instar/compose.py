@@ -111,6 +111,7 @@ class Workspace:
             "k": memory.k,
             "tokens": memory.tokens,
             "namespaces": memory.namespaces,
+            "kinds": memory.kinds,
             "near": memory.same,
         }
         if memory.floor is not None:

@@ -26,6 +26,7 @@ from instar._config_agent import Agent, Section
 from instar._config_service import Service, Telemetry
 from instar._urls import Url
 from instar.errors import ConfigError, UnknownName
+from instar.types import MemoryKind
 
 __all__ = ["Config", "keys", "load_config", "presets"]
 
@@ -75,6 +76,7 @@ class Memory(Section):
     forget: tuple[str, ...] = ("uplift", "capacity")
     tokens: PositiveInt = 2_000
     namespaces: tuple[str, ...] = ("shared",)
+    kinds: tuple[MemoryKind, ...] = ()
     same: Share | None = 0.95
     withhold_bank: Share = 0.15
     withhold_candidate: Share = 0.5

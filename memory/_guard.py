@@ -11,7 +11,8 @@ from instar.types import MemoryItem, Task
 __all__ = ["GUARDS", "Guard"]
 
 GUARDS = frozenset({"same_task", "same_family", "same_house"})
-"""What was learnt from the same task or one that it was made of, in its family, or in its house, which is its namespace."""
+"""What was learnt from the same task, from one that it was made of or that was made of it, in its family,
+or in its house, which is its namespace."""
 
 
 class Guard:
@@ -40,7 +41,11 @@ class Guard:
             self._learnt[t.id] = t.task
         learnt = [self._learnt[s] for s in item.sources if s in self._learnt]
         return (
-            ("same_task" in options and any(t.id in (task.id, *task.parents) for t in learnt))
+            ("same_task" in options and any(_related(t, task) for t in learnt))
             or ("same_family" in options and any(t.family == task.family for t in learnt))
             or ("same_house" in options and any(t.namespace == task.namespace for t in learnt))
         )
+
+
+def _related(one: Task, other: Task) -> bool:
+    return one.id == other.id or one.id in other.parents or other.id in one.parents

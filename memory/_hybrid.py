@@ -11,17 +11,20 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from instar.types import MemoryItem
+from instar.types import MemoryItem, MemoryKind
 from memory._fuse import fuse
 from memory._view import Hit, View
 from memory.index import IndexBroken
 from memory.lexical import LexicalIndex
 
-__all__ = ["Look", "Words", "fused"]
+__all__ = ["Look", "Words", "fused", "sizes"]
 
 _LOG = logging.getLogger(__name__)
 _FLOOR, _STUCK = 0.5, 0.3
 """Share of a question's information that an item must cover."""
+_FIRST, _MOST, _CROWD = 4, 16, 256
+"""So many times as many as are wanted are looked at: first, where these do not settle it, and where
+even those hold too few that say different things."""
 _BEST = 2 / 61
 """What reciprocal rank fusion gives a row that stands first in both rankings."""
 
@@ -33,6 +36,7 @@ class Look(NamedTuple):
         tried: Also among what is in quarantine.
         stuck: By its words too, whatever the embedder; the text then holds much beside the point.
         shed: Also among what an adapter has made needless.
+        kinds: Only among these; empty: among all.
     """
 
     text: str
@@ -41,6 +45,12 @@ class Look(NamedTuple):
     tried: bool
     stuck: bool
     shed: bool = False
+    kinds: Collection[MemoryKind] = ()
+
+
+def sizes(k: int, words: bool) -> tuple[int, ...]:
+    """How many are looked at for ``k``, and then, if need be; both rankings together begin with more."""
+    return tuple(k * n for n in (_FIRST, _MOST, _CROWD) if n > _FIRST or not words)
 
 
 class Words:

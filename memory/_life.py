@@ -38,6 +38,15 @@ from memory.worth import MARGIN, success
 
 __all__ = ["Change", "Evidence", "Rules", "evidence", "first_status", "judge", "sweep"]
 
+_SHOWN = (
+    MemoryStatus.ACTIVE,
+    MemoryStatus.CANDIDATE,
+    MemoryStatus.QUARANTINED,
+    MemoryStatus.INTERNALISED,
+    MemoryStatus.RETIRED,
+)
+"""Of a unit in several states, the one that comes first here is the unit's: it is what episodes showed."""
+
 
 class Rules(Record):
     """Where the lines are drawn.
@@ -191,11 +200,15 @@ def sweep(
     """
     rules = rules or Rules()
     alive = {item.id for item in items}
+    named = {item.id: (unit_of or {}).get(item.id, item.id) for item in items}
     units: dict[str, list[MemoryItem]] = defaultdict(list)
     for item in items:
         if not item.pinned:
-            units[(unit_of or {}).get(item.id, item.id)].append(item)
-    gone = {d.unit for o in observed for d in o.draws if alive.isdisjoint(d.items)}
+            units[named[item.id]].append(item)
+    # A draw names the one item that stood for its unit then; the others may still be there.
+    left = set(named.values())
+    drawn = {(d.unit, d.items) for o in observed for d in o.draws}
+    gone = {unit for unit, of in drawn if unit not in left and alive.isdisjoint(of)}
     ever, now = _of_units(observed, ()), _of_units(observed, gone)
     known: dict[str, dict[str, Evidence]] = defaultdict(dict)
     for unit in sorted(ever.keys() & units.keys()):
@@ -203,13 +216,19 @@ def sweep(
         known[units[unit][0].namespace][unit] = evidence(*rows, rules)[0]
     ops: list[MemoryOp] = []
     for _, found in sorted(known.items()):
-        standing = {u: units[u][0].status for u in found}
+        standing = {u: min((i.status for i in units[u]), key=_SHOWN.index) for u in found}
         trusted = {u for u in found if all(_trusted(i, rules) for i in units[u])}
         for unit, change in judge(standing, found, trusted, rules).items():
-            ops += [_op(item, change) for item in units[unit] if item.status is not change.status]
+            ops += [_op(i, change) for i in units[unit] if _moves(i, standing[unit], change)]
     return ops + [
         op for unit in sorted(units.keys() - ever.keys()) for op in _vouched(units[unit], rules)
     ]
+
+
+def _moves(item: MemoryItem, standing: MemoryStatus, change: Change) -> bool:
+    """Whether what changes of a unit changes of this item: nobody comes up by the proof of another."""
+    down = change.status in (MemoryStatus.QUARANTINED, MemoryStatus.RETIRED)
+    return item.status is not change.status and (down or item.status is standing)
 
 
 def _vouched(unit: Sequence[MemoryItem], rules: Rules) -> list[MemoryOp]:

@@ -4,7 +4,7 @@ Hits about the same kind of task, whatever its wording, make one set. Of a set w
 verified successes support, only that workflow is taken: it holds what the lessons of the set warn
 of. Otherwise its lessons are taken, one a refusal, those met most often first, and none that was met
 less than half as often as the first. Sets come by likeness, within one by support; what a unit is
-known to be worth moves it up or down. Of items that say the same one is taken.
+known to be worth moves it up or down. Of items that say the same one is taken, a pinned one if any is.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ def choose(
         worth: Effect on success of those units of which one is known.
     """
     nearest = max((cosine for _, cosine in hits), default=0.0)
+    near = [h for h in hits if h[1] >= max(floor, nearest - margin)]
+    pinned = {item.unit for item, _ in near if item.pinned}
     sets: dict[tuple[str, tuple[str, ...]], list[Hit]] = defaultdict(list)
-    for item, cosine in hits:
-        if cosine >= max(floor, nearest - margin):
+    for item, cosine in near:
+        if item.pinned or item.unit not in pinned:
             sets[item.namespace, essence(item.when)].append((item, cosine))
 
     def likeness(members: Sequence[Hit]) -> float:

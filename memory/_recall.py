@@ -12,14 +12,22 @@ from memory.forget.base import tokens
 __all__ = ["recollection", "within"]
 
 
-def within(budget: int, hits: Sequence[Hit]) -> list[Hit]:
-    """The hits in their order, without those for which there is no room left."""
-    kept = []
-    for item, cosine in hits:
+def within(budget: int, hits: Sequence[Hit], before: Sequence[Recalled]) -> list[Hit]:
+    """The hits in their order, without those for which there is no room left.
+
+    What is shown whatever the task gets its room first.
+
+    Args:
+        budget: Tokens of an episode.
+        before: What it was told already.
+    """
+    kept = set()
+    budget -= sum(tokens(memory) for memory in before if memory.shown)
+    for item, _ in sorted(hits, key=lambda hit: not hit[0].standing):
         if tokens(item) <= budget:
-            kept.append((item, cosine))
+            kept.add(item.id)
             budget -= tokens(item)
-    return kept
+    return [hit for hit in hits if hit[0].id in kept]
 
 
 def recollection(

@@ -21,13 +21,13 @@ def standing(items: Iterable[MemoryItem], worth: Mapping[str, float]) -> list[Me
         items: Those that may be shown; of notes those whose tools are at hand.
         worth: Of units.
     """
-    first: dict[str, MemoryItem] = {}
-    for item in items:
-        first.setdefault(item.unit, item)
 
     def order(item: MemoryItem) -> tuple[bool, float, int, str]:
         return not item.pinned, -worth.get(item.unit, 0.0), -item.support, item.id
 
+    first: dict[str, MemoryItem] = {}
+    for item in sorted(items, key=order):
+        first.setdefault(item.unit, item)
     notes = [i for i in first.values() if i.kind is MemoryKind.TOOL_NOTE and i.tools]
     principles = [i for i in first.values() if i.kind is MemoryKind.PRINCIPLE]
-    return [*sorted(notes, key=order), *sorted(principles, key=order)[:PRINCIPLES]]
+    return [*notes, *principles[:PRINCIPLES]]

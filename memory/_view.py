@@ -12,14 +12,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from instar.types import MemoryItem, MemoryStatus
+from instar.types import MemoryItem, MemoryKind, MemoryStatus
 from memory.index import packed_name
 
 __all__ = ["Hit", "View"]
 
 Hit = tuple[MemoryItem, float]
 """An item and its cosine to the query."""
-_Place = tuple[str, frozenset[str], bool, bool, bool]
+_Place = tuple[str, frozenset[str], MemoryKind, bool, bool, bool]
 _ENDED = 0
 _KEPT_MASKS = 8
 
@@ -56,6 +56,11 @@ class View:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def get(self, id: str) -> MemoryItem | None:
+        """The version that is seen of an item; None where it is not in use."""
+        row = self._at.get(id)
+        return None if row is None or self._kind_of[row] == _ENDED else self.items[row]
 
     @property
     def matrix(self) -> NDArray[np.float32]:
@@ -101,7 +106,8 @@ class View:
         self.came.append((item.id, item.version))
         self._matrix[row] = np.frombuffer(vector, dtype="<f4")
         in_doubt = item.status is MemoryStatus.QUARANTINED
-        place = item.namespace, frozenset(item.tools), item.standing, in_doubt, _shed(item)
+        fits = item.namespace, frozenset(item.tools), item.kind
+        place = (*fits, item.standing, in_doubt, _shed(item))
         self._kind_of[row] = self._kinds.setdefault(place, len(self._kinds) + 1)
 
     def _drop(self, row: int) -> None:
@@ -117,6 +123,7 @@ class View:
         standing: bool | None = None,
         in_doubt: bool = True,
         shed: bool = False,
+        kinds: Collection[MemoryKind] = (),
     ) -> NDArray[np.bool_]:
         """Whether each row is in one of the namespaces and its tools are all at hand; None: any.
 
@@ -124,21 +131,23 @@ class View:
             standing: Only what is shown whatever the task, or only what is not.
             in_doubt: Also what is in quarantine.
             shed: Also what an adapter has made needless.
+            kinds: Only what is of these; empty: of any.
         """
         at_hand = None if tools is None else frozenset(tools)
         within = None if namespaces is None else frozenset(namespaces)
-        asked = within, at_hand, standing, in_doubt, shed
+        asked = within, at_hand, standing, in_doubt, shed, frozenset(kinds)
         if asked not in self._masks:
             while len(self._masks) >= _KEPT_MASKS:
                 self._masks.pop(next(iter(self._masks)))
             allowed = np.zeros(len(self._kinds) + 1, dtype=np.bool_)
-            for (namespace, needed, stands, doubtful, gone), place in self._kinds.items():
+            for (namespace, needed, kind, stands, doubtful, gone), place in self._kinds.items():
                 allowed[place] = (
                     (within is None or namespace in within)
                     and (at_hand is None or needed <= at_hand)
                     and (standing is None or standing == stands)
                     and (in_doubt or not doubtful)
                     and (shed or not gone)
+                    and (not kinds or kind in kinds)
                 )
             self._masks[asked] = allowed[self._kind_of[: len(self.items)]]
         return self._masks[asked]
@@ -150,9 +159,10 @@ class View:
         standing: bool | None = None,
         in_doubt: bool = True,
         shed: bool = False,
+        kinds: Collection[MemoryKind] = (),
     ) -> NDArray[np.int64]:
         """The rows of a `mask`."""
-        return np.flatnonzero(self.mask(namespaces, tools, standing, in_doubt, shed))
+        return np.flatnonzero(self.mask(namespaces, tools, standing, in_doubt, shed, kinds))
 
     def scan(self, vector: Sequence[float], rows: NDArray[np.int64], n: int) -> list[Hit]:
         """The nearest among the rows by exact comparison, nearest first."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from instar import tracing
@@ -22,6 +22,7 @@ from instar.store import Store
 from instar.types import (
     GenerationStatus,
     MemoryItem,
+    MemoryKind,
     MemoryOp,
     OpKind,
     Recalled,
@@ -33,7 +34,7 @@ from memory import _traced as traced
 from memory._asking import Vectors
 from memory._follower import Follower, opened
 from memory._guard import GUARDS, Guard
-from memory._hybrid import Look, Words, fused
+from memory._hybrid import Look, Words, fused, sizes
 from memory._nearest import Nearest
 from memory._rank import choose, settled
 from memory._recall import recollection, within
@@ -49,8 +50,6 @@ from memory.index import VectorIndex, entry_name
 __all__ = ["GUARDS", "Bank", "Withholding"]
 
 _AGENT_TOOLS = frozenset({"finish"})
-_FIRST, _MOST = 4, 16
-"""So many times as many as are wanted are looked at, and at most, where the first do not settle it."""
 
 
 class Bank:
@@ -66,6 +65,7 @@ class Bank:
         exact_below: So many rows are compared exactly rather than asked of the index.
         tokens: About so many are recalled at most.
         namespaces: Looked in besides the task's own.
+        kinds: Only these are recalled; empty: all.
         near: Cosine from which two occasions are the same, to find items that say the same; None:
             nobody looks for them.
         lexical: Whether words are looked for besides likeness; None: unless the embedder goes by
@@ -89,6 +89,7 @@ class Bank:
         exact_below: int = 4_000,
         tokens: int = 2_000,
         namespaces: Sequence[str] = (),
+        kinds: Collection[MemoryKind] = (),
         near: float | None = 0.95,
         lexical: bool | None = None,
         index_url: str | None = None,
@@ -101,6 +102,7 @@ class Bank:
         self.margin = margin
         self.tokens = tokens
         self.namespaces = tuple(namespaces)
+        self.kinds = frozenset(kinds)
         self.near = near
         self.lexical = not embedder.lexical if lexical is None else lexical
         self._vectors = Vectors(lambda texts: self.embedder.embed(texts))
@@ -147,7 +149,7 @@ class Bank:
         items = [op.item for op in ops if op.item is not None]
         embedded = self._vectors.of([occasion(i) for i in items])
         vectors = {i.id: v for i, v in zip(items, embedded, strict=True)}
-        if self.near is not None and any(op.kind is OpKind.ADD for op in ops):
+        if self.near is not None and any(op.kind in (OpKind.ADD, OpKind.EDIT) for op in ops):
             ops = clustered(ops, vectors, self._views.of(generation).view, self.near)
         with traced.writing(self.store, ops):
             written = self.store.apply(ops, generation, vectors, author)
@@ -225,11 +227,12 @@ class Bank:
             return item.unit not in known and not self._guard.keeps_back(item, task, guard)
 
         tried = withholding is not None and withholding.tries
-        looked = Look(about or task.instruction, places, at_hand, tried, bool(about), shed)
+        text = about or task.instruction
+        looked = Look(text, places, at_hand, tried, bool(about), shed, self.kinds)
         first = len(before) + 1
         with traced.searching(self.store, looked.text, as_of) as search:
             chosen = await self._chosen(seen, looked, wanted)
-            within_room = within(self.tokens, chosen)
+            within_room = within(self.tokens, chosen, before)
             found = recollection(within_room, first, withholding, seed, task.id)
             traced.recalled(search, found.memories)
         return found
@@ -239,26 +242,22 @@ class Bank:
     ) -> list[Hit]:
         """The best of what is near, and what always holds."""
         chosen: list[Hit] = []
-        for n in self._sizes(look):
+        for n in sizes(self.k, look.stuck or self.lexical):
             hits, floor, margin = await self._hits(seen.view, look, n)
             fitting = [h for h in hits if wanted(h[0])]
             how = self.k, floor, margin, seen.worth
             chosen = choose(fitting, *how)
             if len(hits) < n or settled(hits[-1][1], fitting, chosen, *how):
                 break
-        always = [
-            seen.view.items[r] for r in seen.view.rows(look.places, look.at_hand, True, look.tried)
-        ]
+            if n > sizes(self.k, False)[0] and len(chosen) >= self.k:
+                break
+        rows = seen.view.rows(look.places, look.at_hand, True, look.tried, kinds=look.kinds)
+        always = [seen.view.items[row] for row in rows]
         return chosen + [(i, 1.0) for i in standing(filter(wanted, always), seen.worth)]
-
-    def _sizes(self, look: Look) -> tuple[int, ...]:
-        """How many are looked at, and then, if need be; both rankings together are asked once."""
-        words = look.stuck or self.lexical
-        return (self.k * _MOST,) if words else (self.k * _FIRST, self.k * _MOST)
 
     async def _hits(self, view: View, look: Look, n: int) -> tuple[list[Hit], float, float]:
         """What is near, with the floor and the margin that its scores are to be judged by."""
-        mask = view.mask(look.places, look.at_hand, False, look.tried, look.shed)
+        mask = view.mask(look.places, look.at_hand, False, look.tried, look.shed, look.kinds)
         if not mask.any():
             return [], self.floor, self.margin
         known = self._vectors.known(look.text)
@@ -274,17 +273,20 @@ class Bank:
         view = self._views.of(as_of).view
         return bool(view.mask((*namespaces, *self.namespaces), None).any())
 
-    def search(self, text: str, k: int = 10, as_of: str | None = None) -> list[Hit]:
+    def search(
+        self, text: str, k: int = 10, as_of: str | None = None, kinds: Collection[MemoryKind] = ()
+    ) -> list[Hit]:
         """The items nearest to a text, with their cosine, whatever their namespace and tools.
 
         Args:
             text: Compared with when the items are for.
             k: How many at most.
             as_of: The generation that looks; None: the last version of every item.
+            kinds: Only these; empty: all.
         """
         view = self._views.of(as_of).view
         with traced.searching(self.store, text, as_of) as search:
-            hits = view.scan(self._vectors.asked(text), view.rows(None, None), k)
+            hits = view.scan(self._vectors.asked(text), view.rows(None, None, kinds=kinds), k)
             traced.found(search, hits)
         return hits
 

@@ -2,23 +2,31 @@
 
 Two items say the same if they stand in one namespace, are of one kind, are for the same occasion and
 state the same rule, or have nearly the same words. None is thrown away for it: each has sources and
-successes of its own, and the one that is shown may have to be taken back.
+successes of its own, and the one that is shown may have to be taken back. What comes from a page, a
+tool or a user never says the same as what was found out: it would pass for proven by the other's proof.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instar.types import MemoryItem, MemoryKind, MemoryOp, OpKind
+from instar.types import MemoryItem, MemoryKind, MemoryOp, OpKind, Origin
 from memory._view import View
 
 __all__ = ["clustered", "point", "same"]
 
 _WORD = re.compile(r"\w+")
+_NUMBER = re.compile(r"(?<![\w$])\w*\d\w*")
+_QUOTED = re.compile(r'"[^"]*"|`[^`]*`|\u201c[^\u201d]*\u201d')
+_NOT = re.compile(
+    r"\b(?:not|no|never|none|nothing|nobody|nor|cannot|without|avoid|unless|\w+n['\u2019]t)\b"
+)
+_FOUND_OUT = frozenset({Origin.ENVIRONMENT, Origin.SELF})
 _LOOKED_AT = 32
 _AT_ONCE = 256
 
@@ -37,16 +45,27 @@ def same(one: MemoryItem, other: MemoryItem, alike: float) -> bool:
     Args:
         alike: Share of their words that they must have in common, unless they make one point.
     """
-    if (one.namespace, one.kind, one.polarity) != (other.namespace, other.kind, other.polarity):
+    if _class(one) != _class(other):
         return False
     if point(one) == point(other):
         return True
     ours, theirs = _words(one), _words(other)
-    return len(ours & theirs) >= alike * len(ours | theirs)
+    near = len(ours & theirs) >= alike * len(ours | theirs)
+    return near and _meant(one) == _meant(other)
+
+
+def _class(item: MemoryItem) -> tuple[str, MemoryKind, int, bool]:
+    return item.namespace, item.kind, item.polarity, item.origin in _FOUND_OUT
 
 
 def _words(item: MemoryItem) -> frozenset[str]:
     return frozenset(_WORD.findall(item.content.lower()))
+
+
+def _meant(item: MemoryItem) -> frozenset[str]:
+    """What one word less or more turns into another rule: denials, numbers, what is quoted."""
+    said = item.content.lower()
+    return frozenset((*_NOT.findall(said), *_NUMBER.findall(said), *_QUOTED.findall(said)))
 
 
 def clustered(
@@ -58,6 +77,9 @@ def clustered(
 ) -> list[MemoryOp]:
     """The changes, with what they add put into the cluster of what says the same.
 
+    An item whose text an edit turns into another rule leaves its cluster, and what was observed of it,
+    behind.
+
     Args:
         ops: In order; a later item may join an earlier one.
         vectors: Of the occasions of what is added, by id.
@@ -65,8 +87,11 @@ def clustered(
         near: Cosine of two occasions from which they are the same.
         alike: See `same`.
     """
-    added = [op.item for op in ops if op.kind is OpKind.ADD and op.item and not op.item.cluster]
-    found: dict[str, str] = {}
+    edited = [op.item for op in ops if op.kind is OpKind.EDIT and op.item]
+    turned = [i for i in edited if (old := view.get(i.id)) and not same(i, old, alike)]
+    new = [op.item for op in ops if op.kind is OpKind.ADD and op.item and not op.item.cluster]
+    added = new + turned
+    found = {i.id: _alone(i) for i in turned}
     for namespace in dict.fromkeys(i.namespace for i in added):
         of = [i for i in added if i.namespace == namespace]
         rows = view.rows([namespace], None)
@@ -86,8 +111,13 @@ def clustered(
     return [_put(op, found) for op in ops]
 
 
+def _alone(item: MemoryItem) -> str:
+    """Name of a unit for an item that is no more what it was when others came to say the same as it."""
+    return f"{item.id}.{hashlib.sha256(item.content.encode()).hexdigest()[:6]}"
+
+
 def _put(op: MemoryOp, found: Mapping[str, str]) -> MemoryOp:
-    if op.item is None or op.kind is not OpKind.ADD or op.item.id not in found:
+    if op.item is None or op.kind not in (OpKind.ADD, OpKind.EDIT) or op.item.id not in found:
         return op
     item = op.item.model_copy(update={"cluster": found[op.item.id]})
     return op.model_copy(update={"item": item})

@@ -241,6 +241,14 @@ async def test_votes_keep_a_rule_and_their_end_drops_it():
     assert votes(distiller) == [2], "one that a branch still shows begins anew"
 
 
+async def test_a_rule_that_a_person_has_pinned_keeps_its_text():
+    distiller = Counters()
+    (oil,) = await counted(distiller, [], [rule("oil")])
+    pinned = oil.model_copy(update={"pinned": True})
+    assert await counted(distiller, [pinned], [on("r1", "EDIT", content="sell it")]) == [pinned]
+    assert "pinned" in str(distiller.state_dict()["answers"]["refused"])
+
+
 async def test_in_a_full_list_removal_weighs_more_and_makes_room():
     distiller = Counters(Counters.Config(size=2))
     bank = await counted(distiller, [], [rule("a"), rule("b")], [on("r1", "AGREE")])

@@ -312,14 +312,20 @@ async def test_guards_leave_out_what_came_from_the_task_or_its_family(bank: Bank
     bank.store.save_trajectory(trajectory)
     bank.write(add(item("w1", "polish lamp $1", "polish $1", sources=("r1",))), "g1")
 
-    async def guarded(instruction: str, *guard: str) -> int:
+    async def guarded(instruction: str, *guard: str, id: str = "") -> int:
         asked = task(instruction)
+        asked = asked.model_copy(update={"id": id or asked.id})
         found = await bank.recall(asked, TOOLS, as_of="g1", seed=0, guard=frozenset(guard))
         return len(found.memories)
 
     assert await guarded("polish lamp 1") == 1
     assert await guarded("polish lamp 1", "same_task") == 0
     assert await guarded("polish lamp 2", "same_task") == 1
+    made_of_it = lived.model_copy(update={"id": "t2", "parents": (lived.id,)})
+    bank.store.save_trajectory(trajectory.model_copy(update={"id": "r2", "task": made_of_it}))
+    bank.write(add(item("w2", "mend lamp $1", "mend $1", sources=("r2",))), "g1")
+    assert await guarded("mend lamp 1", "same_task") == 1
+    assert await guarded("mend lamp 1", "same_task", id=lived.id) == 0
     assert await guarded("polish lamp 2", "same_family") == 0
     assert await guarded("polish lamp 2", "same_house") == 0
     with pytest.raises(UnknownName, match="same_task"):

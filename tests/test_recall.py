@@ -18,6 +18,7 @@ from instar.types import (
     MemoryOp,
     MemoryStatus,
     OpKind,
+    Origin,
     Recollection,
     Task,
     ToolSpec,
@@ -152,6 +153,78 @@ def test_items_that_say_the_same_form_a_cluster(bank: Bank) -> None:
     assert write(bank, item("l6", "polish lamp $1", told + ".", LESSON))["l6"].cluster == "l1"
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("always tag the order red before you refund it", "never tag the order red before you refund it"),
+        ("tag the order red before you refund it twice", "don't tag the order red before you refund it twice"),
+        ("use code a7 before the refund and then log it well", "use code b9 before the refund and then log it well"),
+        ('open "puba" before the refund and then log it well', 'open "fama" before the refund and then log it well'),
+    ],
+)  # fmt: skip
+def test_one_word_may_make_another_rule(bank: Bank, one: str, other: str) -> None:
+    written = write(bank, item("w1", "refund $1", one), item("w2", "refund $1", other))
+    assert written["w2"].cluster == ""
+    assert write(bank, item("w3", "refund $1", f"{one} now"))["w3"].cluster == "w1"
+
+
+def test_what_a_user_says_is_no_duplicate_of_what_was_found_out(bank: Bank) -> None:
+    said = "take the oil and polish the lamp $1 with it"
+    written = write(
+        bank,
+        item("w1", "polish lamp $1", said),
+        item("w2", "polish lamp $1", said, origin=Origin.USER),
+        item("w3", "polish lamp $1", said, origin=Origin.WEB_PAGE),
+    )
+    assert {i: w.cluster for i, w in written.items()} == {"w1": "", "w2": "", "w3": "w2"}
+
+
+async def test_an_edit_that_makes_another_rule_of_it_leaves_the_cluster(bank: Bank) -> None:
+    said = "take the oil and polish the lamp $1 with it"
+    first = item("w1", "polish lamp $1", said)
+    written = write(bank, first, item("w2", "polish lamp $1", f"{said} twice"))
+    assert written["w2"].cluster == "w1"
+
+    def edit(target: str, content: str) -> MemoryItem:
+        changed = written[target].model_copy(update={"content": content})
+        [after] = bank.write([MemoryOp(kind=OpKind.EDIT, target=target, item=changed)], "g1")
+        return after
+
+    assert edit("w2", f"{said} soon").cluster == "w1"
+    apart = edit("w1", "sell it").cluster
+    assert apart not in ("", "w1", "w2") and apart.startswith("w1.")
+    assert edit("w1", f"{said} daily").cluster == "w1"  # where what says the same is
+    assert edit("w2", "sell it").cluster != "w1"
+
+
+async def test_a_pinned_one_stands_for_its_cluster(bank: Bank) -> None:
+    said = "take the oil and polish the lamp $1 with it"
+    write(
+        bank,
+        item("w1", "polish lamp $1", said, pinned=True),
+        item("w2", "polish lamp $1", f"{said} twice", support=5),
+        item("p1", "always", "be kind to the lamps and the people", MemoryKind.PRINCIPLE),
+        item("p2", "always", "be kind to the lamps and the people too", MemoryKind.PRINCIPLE, pinned=True),
+    )  # fmt: skip
+    found = await recall(bank, "polish lamp 1", withholding=Withholding(bank=0.9, active=0.9))
+    assert [(m.item, m.shown, m.propensity) for m in found.memories] == [
+        ("w1", True, 1.0),
+        ("p2", True, 1.0),
+    ]
+
+
+async def test_many_that_say_the_same_leave_room_for_others(bank: Bank) -> None:
+    said = "take the oil and polish the lamp $1 with it"
+    crowd = [item(f"w{n:03}", "polish lamp $1", said, LESSON) for n in range(100)]
+    others = [
+        item("x1", "polish lamp $1 now", "polish $1 -> refused: oil first", LESSON),
+        item("x2", "polish lamp $1 now", "polish $1 -> refused: ask first", LESSON),
+    ]
+    write(bank, *crowd, *others)
+    found = await items(bank, "polish lamp 1")
+    assert found[0].startswith("w") and set(found[1:]) == {"x1", "x2"}
+
+
 async def test_one_of_a_cluster_is_shown_and_drawn_for(bank: Bank) -> None:
     write(
         bank,
@@ -186,6 +259,20 @@ async def test_principles_and_notes_on_tools_at_hand_are_always_shown(bank: Bank
     assert (await items(bank, "sweep yard"))[0] == "n1"
 
 
+async def test_only_kinds_that_are_asked_for_are_recalled(store: Store) -> None:
+    said = [
+        item("w1", "polish lamp $1", "polish $1"),
+        *(item(f"l{n}", "polish lamp $1", f"{n} -> no", LESSON, support=9) for n in range(300)),
+        item("p1", "always", "be kind", MemoryKind.PRINCIPLE),
+        item("n1", "polish", "needs glue", MemoryKind.TOOL_NOTE, tools=("polish",)),
+    ]
+    write(Bank(store, HashEmbedder(), None), *said)
+    note = MemoryKind.TOOL_NOTE
+    bank = Bank(store, HashEmbedder(), None, kinds=[WORKFLOW, note])
+    assert await items(bank, "polish lamp 1") == ["w1", "n1"]
+    assert [i.id for i, _ in bank.search("polish lamp", kinds=[WORKFLOW])] == ["w1"]
+
+
 async def test_shared_namespaces_are_looked_in_too(store: Store) -> None:
     bank = Bank(store, HashEmbedder(), None, namespaces=["shared"])
     write(
@@ -205,6 +292,22 @@ async def test_no_more_is_recalled_than_the_budget_holds(store: Store) -> None:
         item("l2", "polish lamp $1", "polish $1 -> refused: oil first", LESSON),
     )
     assert await items(bank, "polish lamp 1") == ["l2"]
+
+
+async def test_what_always_holds_gets_its_room_first(store: Store) -> None:
+    bank = Bank(store, HashEmbedder(), None, tokens=60)
+    write(
+        bank,
+        item("l1", "polish lamp $1", "polish $1 -> refused: " + "very " * 40, LESSON, support=5),
+        item("l2", "polish lamp $1", "polish $1 -> refused: oil first", LESSON),
+        item("p1", "always", "be " + "very " * 20 + "kind", MemoryKind.PRINCIPLE),
+    )
+    assert await items(bank, "polish lamp 1") == ["l2", "p1"]
+    # A second recall has the room that the first one left.
+    before = (await recall(bank, "polish lamp 1")).memories
+    write(bank, item("l3", "polish lamp $1", "ask " + "very " * 12, LESSON, support=9))
+    assert await items(bank, "polish lamp 1", before=before) == []
+    assert await items(bank, "polish lamp 1", before=before[1:]) == ["l3"]
 
 
 async def test_what_is_known_to_help_comes_first(bank: Bank) -> None:

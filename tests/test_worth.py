@@ -272,6 +272,28 @@ def test_a_cluster_lives_and_goes_as_one():
     assert [(op.kind, op.target) for op in ops] == [(OpKind.RETIRE, "i"), (OpKind.RETIRE, "j")]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_unit_of_which_one_is_left_has_not_gone(seed):
+    # Of two that say the same, one stood for both until it was evicted; then the other did.
+    told = [
+        Observation((Draw("a", (named,), o.draws[0].shown, 0.5),), *list(vars(o).values())[1:])
+        for named, found in (("a", lived({"a": 0.4}, 100, seed)), ("b", lived({"a": 0.4}, 200, seed + 9)))
+        for o in [*found]
+    ]  # fmt: skip
+    [op] = sweep([item("b")], told, {"b": "a"})
+    assert op.item.status is MemoryStatus.ACTIVE
+    assert sweep([item("c")], told, {"c": "c"}) == []
+
+
+def test_nobody_comes_up_by_the_proof_of_another():
+    observed = lived({"a": 0.5}, 200, 3)
+    doubtful = item("b", Origin.USER, MemoryStatus.QUARANTINED)
+    ops = sweep([doubtful, item("a")], observed, {"a": "a", "b": "a"})
+    assert [(op.target, op.item.status) for op in ops] == [("a", MemoryStatus.ACTIVE)]
+    harm = sweep([doubtful, item("a")], lived({"a": -0.4}, 200, 3), {"a": "a", "b": "a"})
+    assert {op.target: op.kind for op in harm} == {"a": OpKind.RETIRE, "b": OpKind.RETIRE}
+
+
 def test_of_two_that_teach_one_rule_one_stays():
     observed = lived({"a": 0, "b": 0}, 1_500, 9, p=0.9, rate=lambda shown: 0.8 if shown else 0.3)
     both = [item("a", status=MemoryStatus.ACTIVE), item("b", status=MemoryStatus.ACTIVE)]

@@ -66,7 +66,8 @@ class MemoryItem(Record):
         generation: Generation that made this version.
         support: Number of verified successes behind it.
         pinned: Never forgotten and never withheld: a person wants it kept.
-        cluster: Id of the first of the items that say the same as it; empty where it is that one.
+        cluster: Id of the first of the items that say the same as it; empty where it is that one. A
+            name of its own where an edit has made another rule of it.
     """
 
     id: str

@@ -100,7 +100,7 @@ class Rulebook(NamedTuple):
         """The book once an answer about some attempts at a task is carried out.
 
         Raises:
-            Refused: A text may not stand in a prompt, or there is no room.
+            Refused: A text may not stand in a prompt, there is no room, or a pinned rule would change.
         """
         namespace = sources[0].task.namespace
         less = self.hard if len(self.of(namespace)) >= self.size else 1
@@ -118,6 +118,8 @@ class Rulebook(NamedTuple):
         item, votes = self.rules[op.id], self.votes[op.id]
         if op.name == "REMOVE":
             return self._less(item, votes - less)
+        if op.name == "EDIT" and item.pinned:
+            raise Refused("a person has pinned the rule", op.content)
         if op.name == "EDIT":
             return self._put(_edited(item, op.content, sources), votes + 1)
         return self._put(joined(item, sources), votes + 1)

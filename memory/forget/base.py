@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from instar.contracts import Forgetter as Contract
-from instar.types import MemoryItem, MemoryOp, OpKind, Trajectory
+from instar.types import MemoryItem, MemoryOp, OpKind, Recalled, Trajectory
 
 __all__ = ["Contract", "Observing", "forgotten", "tokens"]
 
@@ -35,6 +35,6 @@ def forgotten(item: MemoryItem, reason: str) -> MemoryOp:
     return MemoryOp(kind=OpKind.RETIRE, target=item.id, reason=reason)
 
 
-def tokens(item: MemoryItem) -> int:
+def tokens(item: MemoryItem | Recalled) -> int:
     """About how many tokens the item takes in a prompt, at four characters each, rounded up."""
     return -(-len(f"{item.when} {item.content}") // _CHARACTERS)
