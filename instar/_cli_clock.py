@@ -12,6 +12,7 @@ from instar._cli_common import (
     AsJson,
     Folder,
     Options,
+    Seed,
     by_prefix,
     emit,
     facts,
@@ -89,8 +90,10 @@ def schedule(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the units there too.")
     ] = None,
+    model: Annotated[str | None, typer.Option(help="The model that acts.")] = None,
     as_json: AsJson = False,
     workspace: Folder = None,
+    seed: Seed = None,
     option: Options = None,
 ) -> None:
     """Print what makes this machine run `instar evolve --once` each day."""
@@ -101,10 +104,14 @@ def schedule(
     if cron == systemd or (cron and out):
         raise UserError("Say which: --cron, or --systemd [--out DIR].")
     age(max_age)
-    folder = load(workspace, None, option).workspace.resolve()
+    config = load(workspace, seed, option, *([f"model.name={model}"] if model else []))
+    folder = config.workspace.resolve()
     if not (folder / "instar.db").is_file():
         raise UserError(f"There is no workspace in {folder} to turn. Make it first: instar init")
+    wait_for(_would_run(config))
     more = ["--practise"] if practise else []
+    more += ["--model", model] if model else []
+    more += ["--seed", str(seed)] if seed is not None else []
     settings = [word for one in option or [] for word in ("-o", one)]
     once = [*scheduling.program(), "evolve", "--once", *more, "--workspace", str(folder), *settings]
     if cron:
@@ -113,6 +120,15 @@ def schedule(
         return
     units = scheduling.systemd(at, folder, once, max_age)
     emit(as_json, {"units": units}, _units(units, out))
+
+
+async def _would_run(config: Config) -> None:
+    """Raise the mistake that the clock would find each night: another seed, a model that is none."""
+    from instar.compose import Workspace
+    from instar.evolve import check
+
+    async with Workspace.open(config, create=False) as workspace:
+        check(workspace)
 
 
 def _units(units: dict[str, str], out: Path | None) -> str:
@@ -125,6 +141,7 @@ def _units(units: dict[str, str], out: Path | None) -> str:
     timers = " ".join(name for name in units if name.endswith(".timer"))
     blocks.append(
         f"# Then: systemctl --user daemon-reload && systemctl --user enable --now {timers}\n"
+        "# So that they also run while you are not logged in: loginctl enable-linger\n"
         "# A check that failed is in: systemctl --user --failed"
     )
     return "\n".join(blocks)

@@ -45,10 +45,11 @@ def cron(at: str, workspace: Path, once: Sequence[str], max_age: str) -> str:
     # What cron says by mail is what a command prints: a turn into a log, the check to a person. A log
     # for each day of the week, so that seven are kept and none grows.
     log = shlex.quote(str(workspace / "cron-")) + "$(date +%u).log"
-    here = shlex.quote(str(Path.cwd()))
+    here, env = shlex.quote(str(Path.cwd())), shlex.quote(str(workspace / "env"))
+    keys = f"set -a && if [ -f {env} ]; then . {env}; fi"
     check = shlex.join(_check(workspace, max_age))
     lines = [
-        f"{minute} {hour} * * * cd {here} && {shlex.join(once)} >{log} 2>&1",
+        f"{minute} {hour} * * * cd {here} && {keys} && {shlex.join(once)} >{log} 2>&1",
         f"{minute} {_later(hour)} * * * {check} >/dev/null",
     ]
     return "\n".join(line.replace("%", r"\%") for line in lines)

@@ -318,6 +318,10 @@ def test_schedule_prints_one_of_two_and_writes_units(instar, tmp_path):
     assert "enable --now instar-ws.timer instar-ws-check.timer" in out
     code, _, err = instar("schedule")
     assert code == 2 and "--cron" in one_line(err)
+    code, out, _ = instar("schedule", "--cron", "--seed", "0", "--model", "pocket")
+    assert code == 0 and "--once --model pocket --seed 0 --workspace" in out
+    code, _, err = instar("schedule", "--cron", "--model", "nope")
+    assert code == 2 and "nope" in one_line(err)
 
 
 def test_sessions_are_listed_and_judged_by_id(instar, tmp_path):

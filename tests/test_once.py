@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import shutil
 import subprocess
@@ -169,7 +170,9 @@ def test_lines_for_cron_run_as_they_stand(tmp_path, monkeypatch):
     folder = tmp_path / "50% of my work"
     folder.mkdir()
     monkeypatch.chdir(tmp_path)
-    command = [sys.executable, "-c", "import sys; print(sys.argv[1:])", "evolve", "--once"]
+    (folder / "env").write_text("KEY='a b'\n")
+    told = "import os, sys; print(sys.argv[1:], os.environ['KEY'])"
+    command = [sys.executable, "-c", told, "evolve", "--once"]
     turn, check = cron("02:05", folder, [*command, str(folder)], "2d").splitlines()
     assert turn.startswith("5 2 * * * ") and check.startswith("5 8 * * * ")
     # What cron does with a line: a percent sign that is not escaped ends the command.
@@ -178,7 +181,10 @@ def test_lines_for_cron_run_as_they_stand(tmp_path, monkeypatch):
     subprocess.run(["/bin/sh", "-c", shell], check=True)
     [log] = folder.glob("cron-[1-7].log")  # of the day of the week
     said = log.read_text()
-    assert "evolve" in said and "50% of my work" in said
+    assert "evolve" in said and "50% of my work" in said and "a b" in said
+    (folder / "env").unlink()
+    subprocess.run(["/bin/sh", "-c", shell], env={**os.environ, "KEY": "c"}, check=True)
+    assert log.read_text().endswith("c\n")
     assert "status --max-age 2d" in check
 
 
