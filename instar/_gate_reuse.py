@@ -20,10 +20,11 @@ _GATE = "gate_"
 
 
 def conditions(loop: Loop) -> str:
-    """A hash of every setting that shapes an episode of the gate."""
+    """A hash of all that shapes an episode of the gate: settings, and the weights that act."""
     config = loop.config
     parts = (config.model, config.agent, config.memory, config.world, config.practise.web_share)
-    return content_hash([*(_plain(part) for part in parts), config.methods], 12)
+    weights = loop.workspace.base()
+    return content_hash([*(_plain(part) for part in parts), config.methods, weights], 12)
 
 
 def _plain(part: Any) -> Any:

@@ -43,14 +43,13 @@ async def leased(
         wait: Minutes to wait for it.
         check: Asked while waiting; raises where the run has to stop.
         who: What others are told.
-        folder: Of the tickets, the same for all who share the machine; None: one beside temporary
-            files, each user's own.
+        folder: Of the tickets, the same for all who share the machine; None: one for each user.
         again: Seconds between two looks at the queue.
 
     Raises:
         Busy: Another process has it still.
     """
-    place = folder or Path(tempfile.gettempdir()) / f"instar-gpu-{os.getuid()}"
+    place = folder or _tickets()
     place.mkdir(mode=0o700, exist_ok=True)
     until = time.monotonic() + 60 * wait
     with _ticket(place, f"process {os.getpid()}, {who}") as own:
@@ -63,6 +62,13 @@ async def leased(
                 )
             await asyncio.sleep(again)
         yield
+
+
+def _tickets() -> Path:
+    """Where the tickets of this user are: not by TMPDIR, which a login has and a clock has not."""
+    shared = Path("/tmp")
+    folder = shared if shared.is_dir() else Path(tempfile.gettempdir())
+    return folder / f"instar-gpu-{os.getuid()}"
 
 
 @contextmanager

@@ -136,6 +136,13 @@ class Workspace:
             self._others[name] = Models(self.config.model.model_copy(update={"name": name}))
         return self._others[name]
 
+    def base(self, model: str | None = None) -> str | None:
+        """Hash of the weights of a model in a folder here; None of one that is elsewhere."""
+        from finetune.registry import base_hash
+
+        folder = self.model(model).folder
+        return base_hash(folder) if folder else None
+
     # Worlds
 
     @property
@@ -223,7 +230,8 @@ class Workspace:
         from agent.graph import Agent
 
         recall = self.recall(serving, guard, purpose)
-        folder = Path(self.registry.get(serving.adapter).path) if serving.adapter else None
+        name, base = serving.adapter, self.base(serving.model)
+        folder = Path(self.registry.get(name, base).path) if name else None
         limits = self.config.agent
         budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, loop=limits.loop)
         return Agent(

@@ -188,9 +188,9 @@ class Evolve(Section):
 
 
 class Prune(Section):
-    """What is let go: adapters that were rejected so many turns ago or are beyond a number, the rows
-    that no kept adapter was made of, finished bench runs beyond a number (unset: none of them). With
-    ``auto`` a run does it by itself after each turn; `instar.pruning` says what always stays.
+    """What is let go: adapters that were rejected or left undecided so many turns ago (of these never
+    the newest) or are beyond a number, the rows that no kept adapter was made of, finished bench runs
+    and reports beyond a number (unset: none of them). With ``auto`` a run does it by itself after each turn; `instar.pruning` says what always stays.
     """
 
     auto: bool = False

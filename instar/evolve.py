@@ -35,6 +35,7 @@ from instar._loop import Loop, Output, State
 from instar._methods import require
 from instar._moulting import gate_moult, moult
 from instar._prompting import evolve_prompts, gate_prompts
+from instar._rebasing import leave_adapter
 from instar._reporting import report
 from instar._runs import begin, close, current_turn, open_turn, runs
 from instar._stages import curate, practise, reflect, start, train
@@ -149,7 +150,7 @@ async def evolve(
     """
     began = time.monotonic()
     with exclusive(workspace.path):
-        limits = _ready(workspace, limits)
+        limits = _ready(workspace, progress, limits)
         run, new = begin(workspace.store, generations, practise)
         if not new:
             progress.say(f"Going on with {run['run']}, up to turn {run['last']}.")
@@ -176,7 +177,7 @@ async def evolve_until(
         WorkspaceError: As `evolve`, and so are the others.
     """
     with exclusive(workspace.path):
-        limits, store = _ready(workspace), workspace.store
+        limits, store = _ready(workspace, progress), workspace.store
         run = open_turn(store, 1, practise, stage)
         turn = current_turn(store, run)
         await _go(Loop(workspace, progress, limits), run, f"g{turn}/{stage}")
@@ -184,12 +185,13 @@ async def evolve_until(
     return {"turn": turn, "stage": stage, **found}
 
 
-def _ready(workspace: Workspace, limits: Limits | None = None) -> Limits:
+def _ready(workspace: Workspace, progress: Progress, limits: Limits | None = None) -> Limits:
     """See that the workspace can evolve, before anything is begun; its limits begin to count, or go on."""
     check(workspace)
     limits = limits or Limits(workspace.config.limits, workspace.path)
     limits.check()
     workspace.store.finish_stage(_IDENTITY, _identity(workspace))
+    leave_adapter(workspace, progress)
     return limits
 
 

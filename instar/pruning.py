@@ -1,7 +1,7 @@
 """What may go without being asked for: rejected adapters, their rows, old bench runs, by a policy.
 
 Nothing goes that a generation could still need: the active one and its ancestors, those that served
-or are retired, every candidate that no gate has rejected, and what a person pinned. Neither does
+or are retired, candidates that are recent or have the newest adapter, and what a person pinned. Neither does
 anything that this module does not know the use of. Of an adapter that goes the record stays, with
 what it was made of and what was measured; only the weights are deleted, after the record says so.
 So a kill in between leaves a folder that nobody serves, and the next pruning takes it away.
@@ -13,6 +13,7 @@ import json
 import re
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,8 @@ from instar.types import Adapter, Generation, GenerationStatus, Record
 
 __all__ = ["Doomed", "Pruning", "find", "folder_bytes", "prune"]
 
-_BENCH = re.compile(r"bench(\d+)")
+_RUN = re.compile(r"(bench)(\d+)|(run)(\d+)-report")
+"""Folders of bench runs, and of the reports of evolutions."""
 _TURN = re.compile(r"g(\d+)/curate")
 _FOLDERS = {"adapter": "adapters", "dataset": "datasets", "run": "runs"}
 
@@ -108,7 +110,23 @@ class _Search:
         self._generations = {g.id: g for g in store.generations()}
         self._stages = store.stages()
         self._latest = max((g.seq for g in self._generations.values()), default=0)
-        self._needed = dict(_needed(store, self._generations))
+        self._needed = dict(_needed(store, self._open(), self._generations))
+
+    def _open(self) -> list[Generation]:
+        """Candidates of which something may still come.
+
+        The gate leaves most undecided, so that an adapter of every night would stay: an old one is let
+        go unless it is the newest, from which training goes on.
+        """
+        found = [g for g in self._generations.values() if g.status is GenerationStatus.CANDIDATE]
+        newest = max(
+            (g for g in found if g.adapter), key=lambda g: (g.seq, g.created), default=None
+        )
+        return [
+            g
+            for g in found
+            if g.adapter is None or g is newest or self._latest - g.seq < self._policy.turns
+        ]
 
     def found(self) -> Pruning:
         kept: dict[str, str] = {}
@@ -129,7 +147,7 @@ class _Search:
     # Adapters
 
     def _reason(self, adapter: Adapter) -> str:
-        """Why an adapter is needed; empty where nothing but rejected generations used it."""
+        """Why an adapter is needed; empty where what used it was rejected, or left undecided long ago."""
         if adapter.pinned:
             return "pinned"
         users = self._users(adapter.name)
@@ -158,15 +176,19 @@ class _Search:
         """Rejected ones beyond the policy; those within it join what is kept."""
         newest = sorted(rejected, key=lambda pair: (pair[0], pair[1].created), reverse=True)
         for place, (turn, adapter) in enumerate(newest, 1):
-            age = self._latest - turn
+            age, was = self._latest - turn, self._was(adapter)
             if age >= self._policy.turns:
-                why = f"rejected {age} turns ago" if age else "rejected in the latest turn"
+                why = f"{was} {age} turns ago" if age else f"{was} in the latest turn"
                 yield self._doomed("adapter", adapter.name, why)
             elif place > self._policy.rejected:
-                why = f"rejected, and {self._policy.rejected} newer ones are kept"
+                why = f"{was}, and {self._policy.rejected} newer ones are kept"
                 yield self._doomed("adapter", adapter.name, why)
             else:
-                kept[adapter.name] = "rejected, but recent"
+                kept[adapter.name] = f"{was}, but recent"
+
+    def _was(self, adapter: Adapter) -> str:
+        states = {g.status for g in self._users(adapter.name)}
+        return "left undecided" if GenerationStatus.CANDIDATE in states else "rejected"
 
     def _leftover(self, adapter: Adapter) -> Iterator[Doomed]:
         if (self._workspace / "adapters" / adapter.name).exists():
@@ -207,10 +229,14 @@ class _Search:
     def _runs(self) -> Iterator[Doomed]:
         if self._policy.runs is None:
             return
-        finished = [f for f in self._folders("runs") if _BENCH.fullmatch(f.name) and _complete(f)]
-        finished.sort(key=lambda f: int(f.name.removeprefix("bench")), reverse=True)
-        for folder in finished[self._policy.runs :]:
-            yield self._doomed("run", folder.name, f"{self._policy.runs} newer ones are kept")
+        finished: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for folder in self._folders("runs"):
+            known = _RUN.fullmatch(folder.name)
+            if known and _complete(folder):
+                finished[known[1] or known[3]].append((int(known[2] or known[4]), folder.name))
+        for of in finished.values():
+            for _, name in sorted(of, reverse=True)[self._policy.runs :]:
+                yield self._doomed("run", name, f"{self._policy.runs} newer ones are kept")
 
     def _folders(self, name: str) -> list[Path]:
         return sorted(path for path in (self._workspace / name).glob("*") if path.is_dir())
@@ -220,16 +246,17 @@ class _Search:
         return Doomed(kind=kind, name=name, bytes=size, reason=why)
 
 
-def _needed(store: Store, generations: Mapping[str, Generation]) -> Iterator[tuple[str, str]]:
+def _needed(
+    store: Store, candidates: Sequence[Generation], generations: Mapping[str, Generation]
+) -> Iterator[tuple[str, str]]:
     """Generations that serve, served, or may come to serve, each with the reason, best one last."""
-    for one in generations.values():
-        if one.status is GenerationStatus.CANDIDATE:
-            yield from ((id, f"candidate {one.id} came after it") for id in store.ancestry(one.id))
+    for one in candidates:
+        yield from ((id, f"candidate {one.id} came after it") for id in store.ancestry(one.id))
     for one in generations.values():
         if one.status is GenerationStatus.RETIRED:
             yield one.id, f"{one.id} is retired: one can go back to it"
-        elif one.status is GenerationStatus.CANDIDATE:
-            yield one.id, f"candidate {one.id} was not rejected"
+    for one in candidates:
+        yield one.id, f"candidate {one.id} was not rejected"
     for id in store.served():
         yield id, f"{id} served: one can go back to it"
     active = store.active()

@@ -133,6 +133,18 @@ def test_rejected_ones_go_by_age_and_by_number(place):
     assert place.gone(Prune(turns=9, rejected=9)) == set()
 
 
+def test_those_left_undecided_go_by_age_but_never_the_newest(place):
+    tree(place)
+    place.turn("g8", "g5", CANDIDATE)
+    place.turn("g9", "g5", CANDIDATE)
+    kept = find(place.store, place.path, Prune(turns=5, rejected=0)).kept
+    assert "not rejected" in kept[place.names["g8"]] and "not rejected" in kept[place.names["g9"]]
+    found = find(place.store, place.path, Prune(turns=5, rejected=0))
+    assert {g.name: g.reason for g in found.gone}[place.names["g4"]] == "left undecided 5 turns ago"
+    assert place.names["g4"] in {g.name for g in found.gone} and "g9" not in place.gone()
+    assert "g8" in place.gone()
+
+
 def test_an_ancestor_of_a_candidate_stays_though_it_was_rejected(place):
     tree(place)
     place.store.add_generation(generation("g8", "g7"))
@@ -192,10 +204,13 @@ def test_old_finished_bench_runs_go_if_asked_for(place):
     place.bench("bench3", complete=False)
     place.bench("run1")
     place.bench("mine")
+    for number in (1, 9, 10):
+        place.bench(f"run{number}-report")
     assert place.gone() == set()
-    assert place.gone(Prune(runs=2)) == {"bench2", "bench9"}
+    assert place.gone(Prune(runs=2)) == {"bench2", "bench9", "run1-report"}
     prune(place.store, place.path, Prune(runs=2))
-    assert place.left("runs") == ["bench1", "bench10", "bench11", "bench3", "mine", "run1"]
+    left = ["bench1", "bench10", "bench11", "bench3", "mine", "run1", "run10-report", "run9-report"]
+    assert place.left("runs") == left
 
 
 def test_what_is_said_of_a_pruned_adapter_stays_and_it_is_no_fault(place):
