@@ -15,8 +15,9 @@ import typer
 from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, load, open_store, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from instar._memory_log import Change
     from instar.config import Config
     from instar.types import Generation, MemoryItem
     from memory.exchange.base import Difference, Format, Loaded
@@ -122,7 +123,8 @@ async def _import(config: Config, wish: _Wish) -> dict[str, Any]:
             made = await _exchange.write_candidate(workspace, active, ops)
             if wish.promote:
                 made = workspace.store.activate(made.id)
-    return found | _made(made, len(ops), wish.promote)
+            over = workspace.store.came_over() if wish.promote else []
+    return found | _made(made, len(ops), wish.promote, over)
 
 
 def _must_be_whole(loaded: Loaded) -> None:
@@ -135,12 +137,18 @@ def _must_be_whole(loaded: Loaded) -> None:
         )
 
 
-def _made(generation: Generation, changes: int, promoted: bool) -> dict[str, Any]:
+def _made(
+    generation: Generation, changes: int, promoted: bool, over: Sequence[Change]
+) -> dict[str, Any]:
+    from instar._holding import sentence
+
     id = generation.id
     number = f"{changes} change{'s' * (changes != 1)}"
     told = f"{number} in candidate {id}. Let it serve: instar generations promote {id}"
     if promoted:
         told = f"{number} made. Active: {id} (before: {generation.parent})"
+    if over:
+        told += f"\n{sentence(over)}"
     return {"written": changes, "generation": id, "promoted": promoted, "told": told}
 
 

@@ -160,6 +160,7 @@ def _promoted(config: Config, store: Store, id: str) -> Generation:
 
 
 def _activate(config: Config, id: str | None, as_json: bool) -> None:
+    from instar._holding import sentence
     from instar._lock import exclusive
     from instar._runs import unfinished
     from instar.errors import UserError
@@ -170,11 +171,13 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
         beside = bool(id and before and chosen and _apart(store, before.id, chosen.id))
         cannot = _cannot_serve(config, store, chosen) if chosen else ""
         turns = unfinished(store) is not None
+        over = store.came_over()
     if chosen is None:
         raise UserError("There is no generation to go back to. See: instar generations list")
     was = before.id if before else None
     if chosen.id == was:
-        emit(as_json, {"active": was, "before": was}, f"{was} is active already.")
+        told = f"{was} is active already."
+        emit(as_json, {"active": was, "before": was, "quarantined": []}, told)
         return
     if cannot:  # going back must always be possible
         typer.echo(cannot, err=True)
@@ -191,4 +194,8 @@ def _activate(config: Config, id: str | None, as_json: bool) -> None:
             f"See: instar memory diff {was} {chosen.id}",
             err=True,
         )
-    emit(as_json, {"active": chosen.id, "before": was}, f"Active: {chosen.id} (before: {was})")
+    told = f"Active: {chosen.id} (before: {was})"
+    if over:
+        told += f"\n{sentence(over)}"
+    value = {"active": chosen.id, "before": was, "quarantined": [c.item for c in over]}
+    emit(as_json, value, told)

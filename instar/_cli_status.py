@@ -1,7 +1,8 @@
 """``instar memory quarantine`` and ``pin``: what a person decides about a memory, at once.
 
 Everything else that changes a memory waits for a candidate; these two act in the generation that
-serves, since harm that somebody sees should not be shown until the next turn.
+serves, since harm that somebody sees should not be shown until the next turn. A quarantine holds in
+what serves after it too: see `instar._holding`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_AUTHOR = "person"
 _Item = Annotated[str, typer.Argument(help="Its id; the beginning is enough.")]
 
 
@@ -73,6 +73,7 @@ async def _decide(
     whole: bool = True,
 ) -> dict[str, Any]:
     """Change a memory, or all of its unit, in the generation that serves."""
+    from instar._holding import PERSON, held
     from instar._memory_history import changes
     from instar._seen import nothing
     from instar.compose import Workspace
@@ -90,19 +91,45 @@ async def _decide(
         if name not in items:
             raise UnknownName("memory", text, list(items)[:20], "See: instar memory list")
         chosen = [i for i in items.values() if whole and i.unit == items[name].unit]
+        # What evidence alone holds may be shown by another generation: a person's word holds there too.
+        said = held(workspace.store, active.id)
         ops = [
             MemoryOp(kind=OpKind.EDIT, target=i.id, item=change(i), reason=reason)
             for i in chosen or [items[name]]
-            if change(i) != i
+            if change(i) != i or (whole and i.id not in said)
         ]
-        if whole and (held := [i.id for i in chosen if i.pinned]):
-            raise UserError(f"It is pinned. First: instar memory pin --off {' '.join(held)}")
+        if whole and (pinned := [i.id for i in chosen if i.pinned]):
+            raise UserError(f"It is pinned. First: instar memory pin --off {' '.join(pinned)}")
+        if not whole and change(items[name]).pinned:
+            _must_serve(items[name], said.get(name))
         if ops:
-            workspace.bank.write(ops, active.id, _AUTHOR)
-        made = changes(workspace.store, author=_AUTHOR, limit=len(ops)) if ops else []
+            workspace.bank.write(ops, active.id, PERSON)
+        made = changes(workspace.store, author=PERSON, limit=len(ops)) if ops else []
     return {
         "items": [i.id for i in chosen or [items[name]]],
         "changed": len(ops),
         "changes": sorted(c.change for c in made),
         "generation": active.id,
     }
+
+
+def _must_serve(item: MemoryItem, held: int | None) -> None:
+    """See that what is pinned is shown to more than practice.
+
+    Args:
+        held: The change by which a person put it into quarantine, if one did.
+
+    Raises:
+        UserError: It is in quarantine, which nothing would lift as long as it is pinned.
+    """
+    from instar.errors import UserError
+    from instar.types import MemoryStatus
+
+    if item.status is not MemoryStatus.QUARANTINED:
+        return
+    lift = f"Practice lifts that by evidence. Who put it there: instar memory blame {item.id}"
+    if held is not None:
+        lift = f"First: instar memory undo {held}"
+    raise UserError(
+        f"It is in quarantine, and pinned it would never be judged and never serve. {lift}"
+    )

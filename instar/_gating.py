@@ -17,6 +17,7 @@ from benchmarks.runner import episode_seed
 from instar._gate_cost import cost_of
 from instar._gate_reuse import conditions, decisions, known, probed, reuse, shared
 from instar._gate_words import expected, life, lines, with_probes
+from instar._holding import sentence
 from instar._loop import Job, Loop, Output, State, draw
 from instar._probing import probe
 from instar._stages import add_generation
@@ -219,6 +220,9 @@ async def promote(loop: Loop, key: str, state: State) -> Output:
             store.set_status(one.id, _status(one, winner, loop))
     carried = _carried(loop, state)
     loop.progress.say(told)
+    over = store.came_over() if winner != active else []
+    if over:
+        loop.progress.say(f"{key}: {sentence(over)}")
     if loop.config.prune.auto:
         gone = prune(store, loop.workspace.path, loop.config.prune)
         loop.progress.say(f"{key}: {len(gone.gone)} folders pruned, {gone.bytes / 2**20:.1f} MiB")

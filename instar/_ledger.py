@@ -17,12 +17,14 @@ from sqlalchemy.exc import IntegrityError
 
 from instar import _tables
 from instar._database import parse
+from instar._holding import come_over
+from instar._memory_log import Change, numbered
 from instar._stage_log import StageLog
 from instar.errors import UnknownName
 from instar.failpoints import reach
 from instar.types import Adapter, Generation, GenerationStatus
 
-__all__ = ["Ledger", "body_of", "count", "path_of"]
+__all__ = ["Ledger", "body_of", "count", "keep_generation", "path_of"]
 
 _NAMES_IN_ERRORS = 20
 
@@ -38,17 +40,9 @@ class Ledger(StageLog):
         Raises:
             ValueError: Its parent is unknown, or it would be a second active one.
         """
-        values = {
-            "id": generation.id,
-            "seq": generation.seq,
-            "parent": generation.parent,
-            "status": generation.status.value,
-            "body": generation.model_dump_json(),
-        }
-        statement = insert(_tables.generations).values(values)
         try:
             with self.database.write() as connection:
-                connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
+                keep_generation(connection, generation)
         except IntegrityError as error:
             raise ValueError(
                 f"generation {generation.id} needs a known parent, and one generation only is active"
@@ -85,7 +79,7 @@ class Ledger(StageLog):
             return _active(connection)
 
     def activate(self, id: str) -> Generation:
-        """Make a generation the active one; the one before it is retired.
+        """Make a generation the active one; the one before it is retired, its quarantines hold.
 
         Raises:
             UnknownName: There is none of that id.
@@ -96,6 +90,7 @@ class Ledger(StageLog):
             if before is not None and before.id != id:
                 _put(connection, before.model_copy(update={"status": GenerationStatus.RETIRED}))
                 _set(connection, "served", [*(_get(connection, "served") or []), before.id])
+                _hold(connection, before.id, id, self._clock())
             chosen = chosen.model_copy(update={"status": GenerationStatus.ACTIVE})
             _put(connection, chosen)
             reach("store.activate")
@@ -115,7 +110,14 @@ class Ledger(StageLog):
             chosen = chosen.model_copy(update={"status": GenerationStatus.ACTIVE})
             _put(connection, chosen)
             _set(connection, "served", served)
+            _hold(connection, before.id, chosen.id, self._clock())
         return chosen
+
+    def came_over(self) -> list[Change]:
+        """Quarantines that the active generation took over from the one that served before it."""
+        with self.database.read() as connection:
+            made = (_get(connection, "held") or {}).get("made", ())
+            return [c for number in made if (c := numbered(connection, number)) is not None]
 
     def served(self) -> list[str]:
         """Generations that one can go back to, the last of them last."""
@@ -227,6 +229,19 @@ def body_of(connection: Connection, table: Table, kind: str, name: str, key: str
     return str(body)
 
 
+def keep_generation(connection: Connection, generation: Generation) -> None:
+    """Keep a generation, in a transaction of the caller; one that is known stays as it is."""
+    values = {
+        "id": generation.id,
+        "seq": generation.seq,
+        "parent": generation.parent,
+        "status": generation.status.value,
+        "body": generation.model_dump_json(),
+    }
+    statement = insert(_tables.generations).values(values)
+    connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
+
+
 def path_of(connection: Connection, id: str) -> list[str]:
     """A generation and its ancestors, itself first."""
     table = _tables.generations
@@ -257,6 +272,13 @@ def _active(connection: Connection) -> Generation | None:
     query = select(table.c.body).where(table.c.status == GenerationStatus.ACTIVE.value)
     body = connection.scalar(query)
     return None if body is None else parse(Generation, body)
+
+
+def _hold(connection: Connection, before: str, chosen: str, at: float) -> None:
+    served, path = (path_of(connection, id) for id in (before, chosen))
+    known = (_get(connection, "held") or {}).get("open", ())
+    left, made = come_over(connection, served, path, known, at)
+    _set(connection, "held", {"open": left, "made": made})
 
 
 def _put(connection: Connection, generation: Generation) -> None:

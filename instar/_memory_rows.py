@@ -14,16 +14,18 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, Connection, func, select, true
 
 from instar._database import parse
-from instar._tables import memory_versions
+from instar._tables import memory_log, memory_versions
 from instar.types import MemoryItem, MemoryStatus
 
 __all__ = [
     "ENDED",
     "Version",
+    "counting",
     "internalised",
     "last_versions",
     "latest",
     "pack",
+    "past",
     "since",
     "unpack",
     "vectors",
@@ -50,7 +52,7 @@ def unpack(data: bytes) -> list[float]:
     return list(struct.unpack(f"<{len(data) // 4}f", data))
 
 
-def _counting(
+def counting(
     connection: Connection,
     path: Sequence[str] | None,
     *columns: Column[Any],
@@ -95,7 +97,7 @@ def visible(
         ids: Only these items; None: all.
     """
     c = memory_versions.c
-    found = _counting(connection, path, c.status, c.body, c.vector, ids=ids)
+    found = counting(connection, path, c.status, c.body, c.vector, ids=ids)
     return {
         id: Version(parse(MemoryItem, row.body), row.vector)
         for id, row in found.items()
@@ -105,7 +107,7 @@ def visible(
 
 def internalised(connection: Connection, path: Sequence[str]) -> list[MemoryItem]:
     """What ended on a path because an adapter made it needless, in order of first writing."""
-    found = _counting(connection, path, memory_versions.c.status, memory_versions.c.body)
+    found = counting(connection, path, memory_versions.c.status, memory_versions.c.body)
     return [
         parse(MemoryItem, row.body)
         for row in found.values()
@@ -122,7 +124,7 @@ def vectors(connection: Connection, path: Sequence[str] | None) -> dict[tuple[st
     c = memory_versions.c
     return {
         (id, row.version): row.vector
-        for id, row in _counting(connection, path, c.status, c.vector).items()
+        for id, row in counting(connection, path, c.status, c.vector).items()
         if row.vector is not None and (path is None or row.status != MemoryStatus.RETIRED)
     }
 
@@ -141,7 +143,7 @@ def since(
         The versions, in the order of the first writing, and the last row there is.
     """
     c = memory_versions.c
-    found = _counting(connection, path, c.body, c.vector, after=after).values()
+    found = counting(connection, path, c.body, c.vector, after=after).values()
     last = connection.scalar(select(func.max(c.row))) or 0
     return [Version(parse(MemoryItem, row.body), row.vector) for row in found], last
 
@@ -157,6 +159,20 @@ def latest(connection: Connection) -> list[Version]:
         .order_by(table.c.row)
     )
     return [Version(parse(MemoryItem, row.body), row.vector) for row in rows]
+
+
+def past(connection: Connection, path: Sequence[str], id: str) -> list[Any]:
+    """All that a generation knows of an item, ended versions too, with the one that counts last.
+
+    Returns:
+        Rows of the table, each with its line in the log as ``line``, None where that was purged.
+    """
+    table, log = memory_versions, memory_log.c
+    same = (log.item == table.c.id) & (log.version == table.c.version)
+    query = select(table, log.row.label("line")).outerjoin(memory_log, same)
+    rows = connection.execute(query.where(table.c.id == id, table.c.generation.in_(path))).all()
+    place = {generation: -i for i, generation in enumerate(path)}
+    return sorted(rows, key=lambda r: (place[r.generation], r.version))
 
 
 def last_versions(connection: Connection, ids: Collection[str]) -> dict[str, int]:

@@ -30,11 +30,27 @@ def place(tmp_path, monkeypatch) -> Path:
 
 
 def write(*items: MemoryItem) -> None:
+    write_into("g1", *items)
+
+
+def write_into(generation: str, *items: MemoryItem) -> None:
+    change(generation, "test", *(MemoryOp(kind=OpKind.ADD, item=i) for i in items))
+
+
+def change(generation: str, author: str, *ops: MemoryOp) -> None:
     async def written() -> None:
         async with Workspace.open(load_config(None, ["workspace=w"])) as workspace:
-            workspace.bank.write([MemoryOp(kind=OpKind.ADD, item=i) for i in items], "g1", "test")
+            workspace.bank.write(ops, generation, author)
 
     asyncio.run(written())
+
+
+def status(of_one: MemoryStatus, generation: str, author: str) -> None:
+    """Give m-one another status, as a forgetter does."""
+    with Store.open(Path("w/instar.db")) as store:
+        (before,) = [i for i in store.items(generation) if i.id == "m-one"]
+    moved = before.model_copy(update={"status": of_one})
+    change(generation, author, MemoryOp(kind=OpKind.EDIT, target="m-one", item=moved))
 
 
 def run(capsys, *words: str, code: int = 0) -> str:
@@ -69,6 +85,17 @@ def test_what_is_pinned_is_not_put_into_quarantine(capsys):
     assert shown.count("which serves now") == 1 and "active, pinned" in shown
     refused = run(capsys, "memory", "quarantine", "m-all", code=2)
     assert "instar memory pin --off m-all" in refused and "--workspace w" in refused
+
+
+@pytest.mark.usefixtures("place")
+def test_what_is_in_quarantine_is_not_pinned(capsys):
+    write(item("m-one", "live/support", "as a page says"))
+    status(MemoryStatus.QUARANTINED, "g1", "g1/reflect_1/forget/uplift")
+    assert "instar memory blame m-one" in run(capsys, "memory", "pin", "m-one", code=2)
+    number = json.loads(run(capsys, "memory", "quarantine", "m-one", "--json"))["changes"][0]
+    refused = run(capsys, "memory", "pin", "m-one", code=2)
+    assert "never serve" in refused and f"instar memory undo {number}" in refused
+    assert "pinned" not in run(capsys, "memory", "list")
 
 
 @pytest.mark.usefixtures("place")
@@ -166,3 +193,80 @@ def test_ctrl_c_ends_without_a_traceback_from_the_first_moment(monkeypatch):
     with pytest.raises(SystemExit) as ended:
         __main__.run()
     assert ended.value.code == 130
+
+
+def changed(capsys, text: str) -> str:
+    """A candidate with another text of m-one, made by an import."""
+    line = {"id": "m-one", "when": "x", "content": text, "namespace": "live/support"}
+    Path("edit.jsonl").write_text(json.dumps(line))
+    told = run(capsys, "memory", "import", "edit.jsonl", "--yes")
+    made = re.search(r"in candidate (import-\w+)", told)
+    assert made
+    return made[1]
+
+
+def held(capsys, generation: str) -> bool:
+    listed = run(capsys, "memory", "list", "--generation", generation, "--json")
+    (found,) = [i for i in json.loads(listed)["items"] if i["id"] == "m-one"]
+    return bool(found["status"] == "quarantined")
+
+
+@pytest.fixture
+def one(place) -> Path:
+    """The same workspace, which knows m-one too."""
+    write(item("m-one", "live/support", "refund the order"))
+    return place
+
+
+@pytest.mark.usefixtures("one")
+def test_a_quarantine_holds_in_what_was_made_before_it(capsys):
+    edited, later = changed(capsys, "an edit"), changed(capsys, "another")
+    run(capsys, "memory", "quarantine", "m-one", "--reason", "it lies")
+    assert not held(capsys, edited)
+    told = run(capsys, "generations", "promote", edited)
+    lift = re.search(
+        r"here too: m-one \(it lies; in quarantine since g1\)\. .*(memory undo \d+)", told
+    )
+    assert lift and held(capsys, edited)
+    assert "here too" in run(capsys, "generations", "promote", later) and held(capsys, later)
+    assert "here too" not in run(capsys, "generations", "rollback") and held(capsys, edited)
+    back = re.search(r"instar (generations promote undo-\w+)", run(capsys, *lift[1].split()))
+    assert back and "here too" not in run(capsys, *back[1].split())
+    assert not held(capsys, back[1].split()[-1]), "a person lifted it"
+    assert "here too" not in run(capsys, "generations", "promote", changed(capsys, "a third"))
+
+
+@pytest.mark.usefixtures("one")
+def test_a_quarantine_holds_where_one_goes_back_even_past_what_knows_the_memory(capsys):
+    edited = changed(capsys, "an edit")
+    run(capsys, "generations", "promote", edited)
+    run(capsys, "memory", "quarantine", "m-one")
+    assert "here too: m-one" in run(capsys, "generations", "rollback")
+    assert held(capsys, "g1")
+    log = run(capsys, "memory", "log", "--item", "m-one", "--author", "person")
+    assert log.count("a person saw harm") == 2
+    with Store.open(Path("w/instar.db")) as store:
+        ignorant = {"id": "g0", "seq": 0, "status": GenerationStatus.CANDIDATE}
+        store.add_generation(store.generation("g1").model_copy(update=ignorant))
+        beside = {**ignorant, "id": "g9", "parent": None}
+        store.add_generation(store.generation("g1").model_copy(update=beside))
+    write_into("g9", item("m-one", "live/support", "learnt elsewhere"))
+    assert "here too" not in run(capsys, "generations", "promote", "g0")
+    assert "here too" in run(capsys, "generations", "promote", "g9") and held(capsys, "g9")
+
+
+@pytest.mark.usefixtures("one")
+def test_what_evidence_holds_can_be_held_by_a_person_and_evidence_lifts_it(capsys):
+    edited = changed(capsys, "an edit")
+    status(MemoryStatus.QUARANTINED, "g1", "g1/reflect_1/forget/uplift")
+    assert json.loads(run(capsys, "memory", "quarantine", "m-one", "--json"))["changed"] == 1
+    assert json.loads(run(capsys, "memory", "quarantine", "m-one", "--json"))["changed"] == 0
+    with Store.open(Path("w/instar.db")) as store:
+        turn = {"id": "g2", "seq": 2, "parent": "g1", "status": GenerationStatus.CANDIDATE}
+        store.add_generation(store.generation("g1").model_copy(update=turn))
+    status(MemoryStatus.CANDIDATE, "g2", "g2/reflect_1/forget/uplift")
+    assert "here too" not in run(capsys, "generations", "promote", "g2")
+    assert not held(capsys, "g2")
+    assert "here too" not in run(capsys, "generations", "promote", edited)
+    with Store.open(Path("w/instar.db")) as store:
+        assert store.came_over() == []
