@@ -12,6 +12,7 @@ from typing import Any
 
 from instar._loop import Loop
 from instar._methods import build
+from instar._taken_back import allowed, still_held
 from instar._worthing import withheld_from
 from instar.contracts import Distiller, Forgetter, ModelDistiller
 from instar.types import MemoryOp, OpKind, Trajectory
@@ -35,7 +36,8 @@ async def distil(
         before: Prefix of the keys of earlier reflections, whose state it goes on from.
 
     Returns:
-        The plan: its changes as ``ops``, and the distiller's ``state``.
+        The plan: its changes as ``ops``, how many it had to leave out as ``refused``, and the
+        distiller's ``state``.
     """
     plan = loop.store.stage(key)
     if plan is None:
@@ -50,8 +52,13 @@ async def distil(
             ops = await distiller.distill_with(loop.adviser(), lived, bank)
         else:
             ops = distiller.distill(lived, bank)
-        plan = _keep(loop, key, _on_trial(loop, ops), distiller)
-    _write(loop, key, plan, candidate)
+        kept = allowed(loop.store, candidate, ops)
+        refused = len(ops) - len(kept)
+        plan = _keep(loop, key, _on_trial(loop, kept), distiller, refused)
+        if refused:
+            number = f"{refused} change{'s' * (refused > 1)}"
+            loop.progress.say(f"{key}: {number} refused: a person took that back")
+    _write(loop, key, plan["ops"], candidate, lifts=False)
     return plan
 
 
@@ -102,7 +109,7 @@ def forget(loop: Loop, key: str, name: str, candidate: str) -> int:
             forgetter.observe(withheld_from(loop.store, loop.config.model.name))
         ops = forgetter.sweep(loop.store.items(candidate), _practised(loop))
         plan = _keep(loop, f"{key}{tail}", ops, forgetter)
-    _write(loop, f"{key}{tail}", plan, candidate)
+    _write(loop, f"{key}{tail}", plan["ops"], candidate)
     return len(plan["ops"])
 
 
@@ -127,14 +134,19 @@ def _keep(
     key: str,
     ops: Sequence[MemoryOp],
     method: Distiller | ModelDistiller | Forgetter,
+    refused: int = 0,
 ) -> dict[str, Any]:
     written = [op.model_dump(mode="json") for op in ops]
-    plan = {"ops": written, "state": method.state_dict()}
+    plan = {"ops": written, "refused": refused, "state": method.state_dict()}
     loop.store.finish_stage(key, plan)
     return plan
 
 
-def _write(loop: Loop, key: str, plan: dict[str, Any], candidate: str) -> None:
-    ops = [MemoryOp.model_validate(op) for op in plan["ops"]]
+def _write(
+    loop: Loop, key: str, planned: Sequence[Any], candidate: str, lifts: bool = True
+) -> None:
+    ops = [MemoryOp.model_validate(op) for op in planned]
     if ops and not loop.store.memory_log(1, author=key):
+        if not lifts:
+            ops = still_held(loop.store, candidate, ops)
         loop.workspace.bank.write(ops, candidate, key)

@@ -122,6 +122,7 @@ async def reflect(loop: Loop, key: str, state: State) -> Output:
     facts: dict[str, Any] = {
         "changes": sum(len(p["ops"]) for p in plans.values()),
         "read": len(lived),
+        "refused": sum(p.get("refused", 0) for p in plans.values()),
     }
     facts[READ] = [t.id for t in lived if t.purpose == "live"]
     answers = {n: p["state"]["answers"] for n, p in plans.items() if "answers" in p["state"]}

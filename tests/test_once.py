@@ -12,9 +12,14 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from stores import generation
 from test_evolve import config
 
 from instar._lock import exclusive
+from instar._loop import Loop
+from instar._memory_history import changes
+from instar._memory_log import UNDO
+from instar._reflecting import distil
 from instar._runs import unfinished
 from instar.compose import Serving, Workspace
 from instar.errors import Busy, Stopped, UserError, WorkspaceError
@@ -79,6 +84,24 @@ async def test_recorded_sessions_are_learnt_from_once(tmp_path):
         assert (await once(workspace, False, QUIET))["nothing"]
         assert (await once(workspace, True, QUIET))["run"] == "run2"
         assert workspace.store.trajectories(purpose="practise")
+
+
+async def test_what_a_person_took_back_is_not_learnt_from_the_same_again(tmp_path):
+    told, progress = listening()
+    async with opened(tmp_path) as workspace:
+        store = workspace.store
+        names = await record(workspace, 30)
+        loop, lived = Loop(workspace, progress), store.trajectories(ids=names)
+        store.add_generation(generation("g1", status="active"))
+        store.add_generation(generation("g2", "g1"))
+        first = await distil(loop, "g1/reflect_1/workflow", "workflow", lived, "g1", "none")
+        learnt = {i.id for i in store.items("g1")}
+        assert learnt and first["refused"] == 0 and "took" not in told.getvalue()
+        number = changes(store, item=min(learnt))[0].change
+        workspace.bank.undo(number, "g1", UNDO)
+        again = await distil(loop, "g2/reflect_1/workflow", "workflow", lived, "g2", "none")
+        assert {i.id for i in store.items("g2")} == learnt - {min(learnt)}
+        assert again["refused"] == 1 and "1 change refused: a person took" in told.getvalue()
 
 
 async def test_too_few_successes_wait_for_more(tmp_path):
