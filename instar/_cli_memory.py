@@ -87,11 +87,11 @@ def list_items(
         as_of = _as_of(store, generation)
         items = store.items(as_of)
         value: dict[str, Any] = {"items": [i.model_dump(mode="json") for i in items]}
-        text = _lines(items)
+        none = "" if items else nothing(store, as_of)
+        text = none or _lines(items)
         if by is _Order.UPLIFT:
-            value, text = _cli_worth.by_uplift(store, items, model or config.model.name, plot)
-        if not items:
-            text = nothing(store, as_of)
+            name = model or config.model.name
+            value, text = _cli_worth.by_uplift(store, items, name, plot, none)
     emit(as_json, value, text)
 
 

@@ -26,12 +26,13 @@ def register(app: typer.Typer) -> None:
 
 
 def by_uplift(
-    store: Store, items: Sequence[MemoryItem], model: str, plot: Path | None
+    store: Store, items: Sequence[MemoryItem], model: str, plot: Path | None, none: str
 ) -> tuple[dict[str, Any], str]:
     """The items by what they are worth to a model, as a value and as a table.
 
     Args:
         plot: Where to draw them, if anywhere.
+        none: What is said in place of the table where there are no items.
     """
     from instar._worthing import valued
 
@@ -43,7 +44,7 @@ def by_uplift(
     rows = [_row(of, worth) for of, worth in found.units]
     head = ["item", "status", "uplift", "95 %", "shown/seen", "steps", "needs", "memory"]
     said = f"Experience: {found.line} ({model}, {found.episodes} episodes)"
-    text = f"{said}\n\n{table(head, rows, 'Nothing is remembered yet.')}"
+    text = f"{said}\n\n{table(head, rows, none)}"
     if found.authors:
         written = [[w.name, *_figures(w)] for w in found.authors]
         text += f"\n\n{table(['written by', *head[2:-1]], written)}"

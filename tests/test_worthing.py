@@ -116,6 +116,16 @@ def test_memories_are_listed_by_what_they_are_worth(workspace: Path) -> None:
     assert [a["name"] for a in value["authors"]] == ["workflow", "import"]
 
 
+def test_experience_is_told_where_what_serves_knows_nothing(workspace: Path) -> None:
+    with Store.open(workspace) as store:
+        store.add_generation(generation("g1").model_copy(update={"parent": None}))
+        store.activate("g1")
+    where = ["--workspace", str(workspace), "--model", "toy"]
+    text = run("list", "--by", "uplift", *where)
+    assert text.startswith("Experience: ") and "(toy, 600 episodes)" in text.splitlines()[0]
+    assert "g0 holds 3: instar memory list --generation g0" in text
+
+
 def test_distillers_are_compared_over_workspaces(workspace: Path, capsys) -> None:
     assert distillers.main([str(workspace), "--model", "toy"]) == 0
     assert distillers.main([str(workspace), str(workspace), "--model", "toy"]) == 0
