@@ -134,7 +134,7 @@ def test_generations_are_listed_shown_and_switched(filled):
     told = filled("generations", "show", "g1")[1]
     assert "came after  g0-aaaaaa" in told and "{" not in told
     back = json.loads(filled("generations", "rollback", "--json")[1])
-    assert back == {"active": "g0-aaaaaa", "before": "g1-bbbbbb"}
+    assert back == {"active": "g0-aaaaaa", "before": "g1-bbbbbb", "quarantined": []}
     assert "no generation to go back to" in filled("generations", "rollback")[2]
     again = json.loads(filled("generations", "promote", "g1-b", "--json")[1])
     assert again["active"] == "g1-bbbbbb"
