@@ -21,6 +21,8 @@ from instar._cli_common import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from instar._memory_history import Blamed, Change, Difference, Source
     from instar.config import Config
     from instar.store import Store
@@ -120,41 +122,28 @@ async def _undo(
     from instar.compose import Workspace
 
     async with Workspace.open(config, create=False) as workspace:
+        store = workspace.store
         with exclusive(workspace.path):
-            into = _into(workspace.store, undone, generation, force)
-            written = [] if generation else _before(workspace.store, into.id)
-            for change in undone[len(written) :]:
-                written.append(workspace.bank.undo(change, into.id, _AUTHOR, force))
-    items = [i for of in written for i in of]
-    became = ", ".join(f"{i.id} is {i.status.value}" for i in items)
+            into = _named(store, generation) if generation else _candidate(store, undone, force)
+            items = [] if generation else _before(store, into.id)
+            if not items:
+                made = None if generation else into
+                items = store.undo(undone, into.id, _AUTHOR, force, made)
+                workspace.bank.reconcile()  # what came back may have left the index
+    became = ", ".join(f"{i.id} is {i.status.value}" for i in _last(items))
     what = f"Change{'s' * (len(undone) > 1)} {', '.join(map(str, sorted(undone)))}"
     return {
         "changes": sorted(undone),
         "generation": into.id,
-        "items": [i.model_dump(mode="json") for i in items],
+        "items": [i.model_dump(mode="json") for i in _last(items)],
         "told": f"{what} taken back in candidate {into.id}: {became}. "
         f"Let it serve: instar generations promote {into.id}",
     }
 
 
-def _into(store: Store, undone: list[int], generation: str | None, force: bool) -> Generation:
-    """The candidate to write into: the one that was named, or a new one under the active."""
-    from instar._ledger import path_of
-    from instar._memory_history import check
-    from instar.errors import UserError
-
-    if generation is not None:
-        return _named(store, generation)
-    active = store.active()
-    if active is None:
-        raise UserError("Nothing is remembered yet. Begin with: instar evolve")
-    with store.database.read() as connection:  # before a generation is made for it
-        path = path_of(connection, active.id)
-        for change in undone:
-            check(connection, path, change, force)
-    made = _candidate(active, undone, force)
-    store.add_generation(made)
-    return store.generation(made.id)
+def _last(items: Sequence[MemoryItem]) -> list[MemoryItem]:
+    """What became of each in the end: several changes may have been of the same."""
+    return list({i.id: i for i in items}.values())
 
 
 def _named(store: Store, text: str) -> Generation:
@@ -167,12 +156,23 @@ def _named(store: Store, text: str) -> Generation:
             f"{found.id} is {found.status.value}, and what it shows never changes. "
             "Leave out --generation, or name a candidate. See: instar generations list"
         )
+    # Episodes of a gate that was cut short count when it goes on.
+    if found.verdict is not None or store.trajectories(generation=found.id, purpose="gate"):
+        raise UserError(
+            f"{found.id} has been measured by the gate, which would not hold for what it became. "
+            "Leave out --generation: then a new candidate is made"
+        )
     return found
 
 
-def _candidate(active: Generation, undone: list[int], force: bool) -> Generation:
+def _candidate(store: Store, undone: list[int], force: bool) -> Generation:
+    """A new one under the active, which is there once something was written into it."""
+    from instar.errors import UserError
     from instar.types import GenerationStatus, content_hash
 
+    active = store.active()
+    if active is None:
+        raise UserError("Nothing is remembered yet. Begin with: instar evolve")
     # Its id is a hash of what is asked: asked again, or after a kill, it is found again.
     changes = {
         "id": f"undo-{content_hash([active.id, undone, force], 6)}",
@@ -184,13 +184,16 @@ def _candidate(active: Generation, undone: list[int], force: bool) -> Generation
     return active.model_copy(update=changes)
 
 
-def _before(store: Store, generation: str) -> list[list[MemoryItem]]:
-    """What an undo that was asked for before has written in its generation, change by change."""
+def _before(store: Store, generation: str) -> list[MemoryItem]:
+    """What an undo that was asked for before has written in its generation, the first first."""
     from instar._memory_history import changes
 
     return [
-        [i for id, version in c.wrote for i in store.item_versions(id) if i.version == version]
-        for c in reversed(changes(store, generation=generation))
+        i
+        for c in reversed(changes(store, generation=generation, author=_AUTHOR))
+        for id, version in c.wrote
+        for i in store.item_versions(id)
+        if i.version == version
     ]
 
 

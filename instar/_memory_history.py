@@ -6,17 +6,16 @@ that it can be taken back itself and other generations see what they saw.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from instar._database import parse
 from instar._memory_log import UNDO, Change, changes, numbered
-from instar._memory_rows import Version
+from instar._memory_rows import past
 from instar._memory_writing import write
-from instar._tables import memory_log, memory_versions
 from instar.errors import UnknownName, UserError
 from instar.types import MemoryItem, MemoryStatus, Record
 
@@ -30,7 +29,6 @@ __all__ = [
     "Source",
     "blame",
     "changes",
-    "check",
     "diff",
     "take_back",
 ]
@@ -43,14 +41,19 @@ _NAMED = 20
 
 
 def take_back(
-    connection: Connection, path: Sequence[str], number: int, author: str, at: float, force: bool
+    connection: Connection,
+    path: Sequence[str],
+    numbers: Iterable[int],
+    author: str,
+    at: float,
+    force: bool,
 ) -> list[MemoryItem]:
-    """Write what a change wrote as it was before, in new versions; see `Store.undo`.
+    """Write what changes wrote as it was before, in new versions; see `Store.undo`.
 
     Args:
-        connection: In a transaction of the caller.
+        connection: In a transaction of the caller, who rolls it back where this raises.
         path: The generation that is written in, and its ancestors.
-        number: Of the change, or of a line of it.
+        numbers: Of the changes, or of a line of each; the newest is taken back first.
         author: Who asked.
         at: Seconds since the epoch.
         force: Also where an item has been changed since.
@@ -59,30 +62,26 @@ def take_back(
         The versions written.
 
     Raises:
-        UserError: There is no such change, the generation does not see it, or it is not the last
-            word on an item.
+        UserError: There is no such change, the generation does not see it, it is not the last word
+            on an item, or there is nothing left to take back.
     """
-    done = check(connection, path, number, force)
-    why = {
-        "kind": UNDO,
-        "target": done.target or done.item,
-        "reason": f"takes back change {done.change} ({done.kind})",
-        "author": author,
-        "at": at,
-    }
-    written = []
-    for id, version in done.wrote:
-        item, vector = _before(connection, path, id, version)
-        written.append(write(connection, path[0], item, vector, why))
+    chosen = {done.change: done for done in (_known(connection, path, n) for n in numbers)}
+    written: list[MemoryItem] = []
+    for _, done in sorted(chosen.items(), reverse=True):
+        for id, version in () if force else done.wrote:
+            _must_be_last(connection, path, id, version, done)
+        written += _written_back(connection, path, done, author, at)
+    if not written:
+        told = ", ".join(map(str, sorted(chosen)))
+        raise UserError(
+            f"Nothing is left to take back of change {told}: in {path[0]} all is as it was before. "
+            f"See: instar memory log --generation {path[0]}"
+        )
     return written
 
 
-def check(connection: Connection, path: Sequence[str], number: int, force: bool) -> Change:
-    """The change of a number, if it may be taken back in the generation at the head of ``path``.
-
-    Raises:
-        UserError: As in `take_back`.
-    """
+def _known(connection: Connection, path: Sequence[str], number: int) -> Change:
+    """The change of a number, if the generation at the head of ``path`` sees it."""
     done = numbered(connection, number)
     if done is None:
         raise UserError(f"There is no change {number}. See: instar memory log")
@@ -91,23 +90,39 @@ def check(connection: Connection, path: Sequence[str], number: int, force: bool)
             f"Change {done.change} was made in {done.generation}, which {path[0]} does not see. "
             "Name a candidate that does: --generation ID"
         )
-    for id, version in () if force else done.wrote:
-        _must_be_last(connection, path, id, version, done)
     return done
+
+
+def _written_back(
+    connection: Connection, path: Sequence[str], done: Change, author: str, at: float
+) -> list[MemoryItem]:
+    """What was written to take one change back; nothing where all is as it was before it."""
+    why = {
+        "kind": UNDO,
+        "target": done.target or done.item,
+        "reason": f"takes back change {done.change} ({done.kind})",
+        "author": author,
+        "at": at,
+    }
+    known = {id: past(connection, path, id) for id, _ in done.wrote}
+    before = {id: _before(known[id], version) for id, version in done.wrote}
+    if not any(_unlike(item, _item(known[id][-1])) for id, (item, _) in before.items()):
+        return []
+    return [write(connection, path[0], *before[id], why) for id, _ in done.wrote]
 
 
 def _must_be_last(
     connection: Connection, path: Sequence[str], id: str, version: int, done: Change
 ) -> None:
-    now = _in_force(connection, path, id)
-    left = _in_force(connection, [done.generation], id, below=version + 1)
+    known = past(connection, path, id)
+    now = _item(known[-1])
+    places = [i for i, row in enumerate(known) if row.version == version]
     # As the change left it, it may also be because what came later was taken back.
-    if now is None or left is None or not _unlike(left.item, now.item):
+    if not places or not _unlike(_item(known[places[0]]), now):
         return
-    log = memory_log
-    wrote = (log.c.item == id) & (log.c.version == now.item.version)
-    row = connection.scalar(select(log.c.row).where(wrote))
-    later = numbered(connection, row) if row is not None else None
+    # Changes that cancel each other out are no obstacle: the first that left it as it is now is.
+    line = next(r.line for r in known[places[0] + 1 :] if not _unlike(_item(r), now))
+    later = numbered(connection, line) if line is not None else None
     if later is not None and later.change < done.change:
         raise UserError(
             f"Change {done.change} does not reach {path[0]}: there, memory {id} is as change "
@@ -120,30 +135,16 @@ def _must_be_last(
     )
 
 
-def _before(
-    connection: Connection, path: Sequence[str], id: str, version: int
-) -> tuple[MemoryItem, bytes | None]:
+def _item(row: Any) -> MemoryItem:
+    return parse(MemoryItem, row.body)
+
+
+def _before(known: Sequence[Any], version: int) -> tuple[MemoryItem, bytes | None]:
     """The item as the generation saw it before a version; ended where there was none."""
-    before = _in_force(connection, path, id, below=version)
-    if before is not None:
-        return before
-    added = _in_force(connection, path, id)
-    assert added is not None  # the version itself is on the path
-    return added.item.model_copy(update={"status": MemoryStatus.RETIRED}), None
-
-
-def _in_force(
-    connection: Connection, path: Sequence[str], id: str, below: int | None = None
-) -> Version | None:
-    """The version that counts for a generation, one that ends the item too."""
-    table = memory_versions
-    query = select(table).where((table.c.id == id) & table.c.generation.in_(path))
-    if below is not None:
-        query = query.where(table.c.version < below)
-    place = {generation: -i for i, generation in enumerate(path)}
-    rows = connection.execute(query).all()
-    row = max(rows, key=lambda r: (place[r.generation], r.version), default=None)
-    return None if row is None else Version(parse(MemoryItem, row.body), row.vector)
+    earlier = [row for row in known if row.version < version]
+    if earlier:
+        return _item(earlier[-1]), earlier[-1].vector
+    return _item(known[-1]).model_copy(update={"status": MemoryStatus.RETIRED}), None
 
 
 # Comparing

@@ -13,9 +13,9 @@ from sqlalchemy import func, select
 
 from instar import _memory_history, _memory_rows, _memory_writing, _tables
 from instar._database import Database, parse
-from instar._ledger import Ledger, path_of
+from instar._ledger import Ledger, keep_generation, path_of
 from instar.failpoints import reach
-from instar.types import MemoryItem, MemoryOp
+from instar.types import Generation, MemoryItem, MemoryOp
 
 __all__ = ["REWRITTEN", "Memories"]
 
@@ -70,26 +70,37 @@ class Memories(Ledger):
         return written
 
     def undo(
-        self, change: int, generation: str, author: str = "", force: bool = False
+        self,
+        change: int | Sequence[int],
+        generation: str,
+        author: str = "",
+        force: bool = False,
+        made: Generation | None = None,
     ) -> list[MemoryItem]:
-        """Take back one change of the bank, as new versions in a generation.
+        """Take back changes of the bank, as new versions in a generation: all of them or none.
 
         Items become what the generation saw before: text, status and vector.
 
         Args:
-            change: Its number; see `instar._memory_history.changes`.
+            change: Number of one or of several, of which the newest is taken back first; see
+                `instar._memory_history.changes`.
             generation: Who the new versions are visible to, with its descendants.
             author: Id of the method or person that asked.
             force: Also where an item has been changed since.
+            made: The generation itself, where it is made for this: without the undo it is not there.
 
         Raises:
-            UserError: There is no such change, or a later one stands in the way and is named.
+            UserError: There is no such change, a later one stands in the way and is named, or there
+                is nothing left to take back.
             UnknownName: There is no such generation.
         """
+        numbers = [change] if isinstance(change, int) else change
         with self.database.write() as connection:
+            if made is not None:
+                keep_generation(connection, made)
             path = path_of(connection, generation)
             at = self._clock()
-            written = _memory_history.take_back(connection, path, change, author, at, force)
+            written = _memory_history.take_back(connection, path, numbers, author, at, force)
             reach("store.undo")
         return written
 

@@ -14,6 +14,8 @@ from stores import generation
 
 from instar import cli
 from instar._memory_history import blame, changes, diff
+from instar._memory_log import UNDO
+from instar._taken_back import allowed, still_held
 from instar.errors import UnknownName, UserError
 from instar.store import Store
 from instar.types import MemoryItem, MemoryKind, MemoryOp, MemoryStatus, OpKind, Split, Status
@@ -177,6 +179,58 @@ def test_what_a_generation_has_of_its_own_is_not_touched_by_a_change_above_it(st
     above = do(store, op("edit", "a", "a", content="above"))
     with pytest.raises(UserError, match=rf"does not reach g1: there, .* as change {own} left it"):
         store.undo(above, "g1")
+
+
+def test_dependent_changes_are_taken_back_together_newest_first_or_none_is(store: Store) -> None:
+    do(store, op("add", new="c"))
+    start = seen(store)
+    do(store, op("add", new="a"), op("edit", "a", "a", content="2"), op("supersede", "a", "d"))
+    last = do(store, op("edit", "d", "d", content="4"))
+    assert last == 6
+    for named in ([2, 3, 4, 6], [6, 2, 4, 3], [3, 2, 5, 4, 6, 6]):
+        written = store.undo(named, "g1", "me")
+        assert seen(store, "g1") == start and len(written) == 5
+        assert [c.reason for c in changes(store, limit=4, generation="g1")] == [
+            "takes back change 2 (add)",
+            "takes back change 3 (edit)",
+            "takes back change 4 (supersede)",
+            "takes back change 6 (edit)",
+        ]
+        store.undo([c.change for c in changes(store, limit=4, generation="g1")], "g1")
+        assert seen(store, "g1") == seen(store)
+    before = store.items(None), changes(store)
+    for named, said in (([6, 3], "by change 4 "), ([6, 99], "no change 99"), ([4, 2], "change 6")):
+        with pytest.raises(UserError, match=said):
+            store.undo(named, "g2")
+    assert (store.items(None), changes(store)) == before, "nothing was written"
+    with pytest.raises(UserError, match="change 4"):
+        store.undo([6, 3], "g4", made=generation("g4", "g0"))
+    assert "g4" not in [g.id for g in store.generations()]
+    store.undo([6, 4], "g4", made=generation("g4", "g0"))
+    assert seen(store, "g4")["a"][0] == "2"
+
+
+def test_the_change_that_is_in_the_way_is_named_not_one_that_undid_another(store: Store) -> None:
+    do(store, op("add", new="a"))
+    for text in ("2", "3", "4"):
+        do(store, op("edit", "a", "a", content=text))
+    store.undo(4, "g0")
+    store.undo(3, "g0")
+    with pytest.raises(UserError, match=r"by change 2 \(edit\)\. Take that back first"):
+        store.undo(1, "g0")
+    store.undo(2, "g0")
+    store.undo(1, "g0")
+    assert seen(store) == {}
+
+
+def test_what_is_taken_back_already_is_not_taken_back_again(store: Store) -> None:
+    do(store, *START, op("edit", "a", "a"))
+    store.undo(4, "g1", force=True)
+    before = changes(store)
+    with pytest.raises(UserError, match=r"Nothing is left to take back of change 4: in g1 "):
+        store.undo(4, "g1", force=True)
+    assert changes(store) == before
+    assert len(store.undo([4, 3], "g1", force=True)) == 1, "what is left of several is taken back"
 
 
 def test_random_changes_taken_back_in_reverse_lead_the_same_way_back(store: Store) -> None:
@@ -370,6 +424,32 @@ def test_undo_refuses_what_it_may_not_write_and_leaves_no_generation(
     assert found["generation"] == "g2" and found["items"][0]["status"] == "retired"
 
 
+def test_several_are_taken_back_or_none_and_nothing_that_the_gate_has_measured(
+    instar: Any, tmp_path: Path
+) -> None:
+    remember(tmp_path, op("add", new="abc"), op("add", new="xyz"))
+    remember(tmp_path, op("edit", "abc", "abc", content="2"))
+    remember(tmp_path, op("edit", "abc", "abc", content="3"))
+    with opened(tmp_path) as store:
+        for id, verdict in (("g2", None), ("g3", {"decision": "undecided"}), ("g4", None)):
+            made = generation(id, "g1").model_copy(update={"verdict": verdict})
+            store.add_generation(made)
+        lived = trajectory(task("t1", Split.GATE), Status.PASS)
+        store.save_trajectory(lived.model_copy(update={"generation": "g4", "purpose": "gate"}))
+    for measured in ("g3", "g4"):
+        code, _, err = instar("memory", "undo", 2, "--generation", measured)
+        assert code == 2 and "measured by the gate" in err and "Leave out --generation" in err
+    code, _, err = instar("memory", "undo", 4, 1, "--generation", "g2")
+    assert code == 2 and "by change 3 (edit)" in err
+    with opened(tmp_path) as store:
+        assert len(changes(store)) == 4 and len(store.generations()) == 5
+    found = answer(instar, "memory", "undo", 1, 3, 4)
+    assert [(i["id"], i["status"]) for i in found["items"]] == [("abc", "retired")]
+    assert answer(instar, "memory", "undo", 4, 3, 1) == found
+    with opened(tmp_path) as store:
+        assert set(seen(store, found["generation"])) == {"xyz"} and len(changes(store)) == 7
+
+
 def test_diff_and_blame_read_like_the_rest(instar: Any, tmp_path: Path) -> None:
     remember(tmp_path, op("add", new="abc", sources=("t1-0",)), generation="g0")
     remember(tmp_path, op("edit", "abc", "abc", content="other"), op("add", new="xyz"))
@@ -386,3 +466,44 @@ def test_diff_and_blame_read_like_the_rest(instar: Any, tmp_path: Path) -> None:
     for arguments in (("diff", "g0", "g9"), ("blame", "nobody"), ("log", "--generation", "g9")):
         code, out, err = instar("memory", *arguments)
         assert (code, out) == (2, "") and "Unknown" in err and err.count("\n") == 1
+
+
+# What a person took back
+
+
+def learnt(store: Store, *ops: MemoryOp, generation: str = "g1") -> list[str]:
+    """Of what a distiller would change, what it may: ids."""
+    return [o.item.id if o.item else str(o.target) for o in allowed(store, generation, ops)]
+
+
+def test_what_a_person_took_back_is_not_learnt_again_until_a_person_brings_it_back(
+    store: Store,
+) -> None:
+    do(store, *START)
+    again = op("add", new="a")
+    assert learnt(store, op("add", new="d")) == ["d"]
+    store.undo(1, "g1", UNDO)
+    same = op("add", new="other", when="refund  A", content="add A\n")
+    gone = op("add", new="a"), same, op("merge", "b", "a"), op("supersede", "c", "a")
+    follows = op("edit", "other", "other"), op("retire", "other"), op("edit", "a", "a")
+    rest = op("edit", "b", "b"), op("retire", "c"), op("add", new="d"), op("merge", "b", "c")
+    assert learnt(store, *gone, *follows, *rest) == ["b", "c", "d", "c"]
+    assert learnt(store, again, generation="g2") == [], "those made over it neither"
+    assert learnt(store, again, generation="g3") == ["a"], "elsewhere nobody took it back"
+    store.undo(changes(store, limit=1)[0].change, "g2", UNDO)
+    assert learnt(store, op("edit", "a", "a"), generation="g2") == ["a"]
+
+
+def test_what_an_import_ended_is_not_learnt_again_and_what_a_method_ended_is(store: Store) -> None:
+    do(store, *START)
+    store.apply([op("retire", "a")], "g1", {}, "import")
+    store.apply([op("retire", "b")], "g1", {}, "g1/reflect_1/forget/uplift")
+    assert learnt(store, op("add", new="a"), op("add", new="b")) == ["b"]
+    store.apply([op("edit", "c", "c", when="refund a", content="add a")], "g1", {}, "me")
+    assert learnt(store, op("edit", "c", "c", when="refund a", content="add a")) == ["c"]
+
+
+def test_a_distiller_lifts_no_quarantine_that_it_has_not_seen(store: Store) -> None:
+    do(store, *START)
+    ops = still_held(store, "g1", [op("edit", "b", "b"), op("edit", "a", "a"), op("retire", "c")])
+    assert [o.item and o.item.status.value for o in ops] == ["quarantined", "active", None]
