@@ -139,6 +139,36 @@ def test_a_task_goes_with_its_episodes_and_what_was_learnt_from_them_alone(place
         assert store.stage("bench1/memory/t1/0/rules") is None
 
 
+def test_a_version_goes_that_was_learnt_from_what_goes_alone(place: Path) -> None:
+    alone = OTHER.model_copy(update={"content": "Ring hatch 99.", "sources": ("t1-0",)})
+    early = item("early", "Ring hatch 99 twice.", "t1-0")
+    later = early.model_copy(update={"content": "Ring twice.", "sources": ("t1-0", "t2-0")})
+    edit = MemoryOp(kind=OpKind.EDIT, target="other", item=alone, reason="hatch 99 is right")
+    shown = recalled(alone).model_copy(update={"version": 2})
+    with Store.open(place, create=False) as store:
+        store.apply([MemoryOp(kind=OpKind.ADD, item=early)], "g0", {})
+        store.apply([MemoryOp(kind=OpKind.EDIT, target="early", item=later)], "g1", {})
+        store.apply([edit], "g1", {"other": [0.0] * len(store.vectors("g0")["other", 1])})
+        store.save_trajectory(trajectory(PLAIN, id="seen", memories=(shown, recalled(OTHER))))
+        plan = {"ops": [edit.model_dump(mode="json")], "state": {"saw": [shown.model_dump()]}}
+        store.finish_stage("g1/reflect_2/rules", plan)
+    found = find(place, Wish(kind="task", value="t1"))
+    assert (found.memories, found.lessened) == (("only",), ("both", "early", "other"))
+    assert "seen" in found.shown
+    purge(place, Wish(kind="task", value="t1"), rewrite)
+    assert holding(place, "hatch 99") == holding(place, "parcel 77") == []
+    with Store.open(place, create=False) as store:
+        assert store.check() is None
+        texts_seen = {g: {i.id: i.content for i in store.items(g)} for g in ("g0", "g1")}
+        assert "early" not in texts_seen["g0"] and texts_seen["g1"]["early"] == "Ring twice."
+        assert texts_seen["g1"]["other"] == texts_seen["g0"]["other"] == "Never mind."
+        assert [i.version for i in store.item_versions("other")] == [1, 2, 3]
+        assert store.vectors("g1")["other", 3] == store.vectors("g0")["other", 1]
+        first, second = store.trajectory("seen").memories
+        assert (first.content, second.content) == ("[purged]", "Never mind.")
+        assert store.stage("g1/reflect_2/rules") == {"ops": [], "state": {"saw": []}}
+
+
 def test_runs_keep_the_other_episodes_and_their_pages(place: Path) -> None:
     before = json.loads((place / "runs/bench1/summary.json").read_text())
     purge(place, Wish(kind="task", value="t1"), rewrite)

@@ -1,7 +1,8 @@
 """What ``instar purge`` does: takes an episode, a session or a text out of everything that lasts.
 
-A task goes with its episodes, an episode with the memories that were learnt from nothing else. A
-memory with other sources stays and no longer names it; an episode that was shown a memory that goes
+A task goes with its episodes, an episode with the memories that were learnt from nothing else, and
+with the versions of others that were. A memory with other sources stays and no longer names it; an
+episode that was shown a memory that goes
 stays without its text. Training rows go by whole datasets, the index is made anew, adapters are
 named: what was trained cannot be taken out of weights.
 

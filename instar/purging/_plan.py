@@ -16,6 +16,7 @@ from instar.errors import UnknownName, UserError
 from instar.purging import _files as files
 from instar.purging import _sqlite as sqlite
 from instar.purging import _store as kept
+from instar.purging._memories import learnt_from
 from instar.purging._target import Target, Words
 from instar.types import Adapter, Generation, GenerationStatus, Record
 
@@ -51,7 +52,7 @@ class Found(Record):
 
     Attributes:
         memories: Those of which nothing stays.
-        lessened: Memories that stay and lose a source.
+        lessened: Memories that stay and lose a source, or a version that had no other.
         shown: Episodes that stay and lose the text of a memory they were shown.
         stages: Keys of records of the loop that change or go.
         notes: Number of lines of the log and of other notes that change.
@@ -138,7 +139,7 @@ class _Search:
 
     def plan(self) -> Plan:
         target, lessened = self._target()
-        losing = {e.id for e in self._lived if e.recalls or e.shown & target.items}
+        losing = {e.id for e in self._lived if e.recalls or target.shows(e.shown)}
         shown = losing - target.episodes
         datasets = files.concerned_rows(self._workspace, target, shown)
         adapters = self._trained_on(target, datasets)
@@ -169,26 +170,21 @@ class _Search:
 
     # Records
 
-    def _target(self) -> tuple[Target, set[str]]:
+    def _target(self) -> tuple[Target, frozenset[str]]:
         """What goes, and the memories that lose a source."""
         tasks, episodes = self._named()
         episodes |= {e.id for e in self._lived if e.task in tasks}
         said = {e.instruction for e in self._lived if e.task in tasks} | set(tasks.values())
-        items, lessened = set(), set()
-        for id, item in kept.remembered(self._connection, self._words).items():
-            learnt_there = item.sources & episodes
-            if item.holds or (learnt_there and learnt_there == item.sources):
-                items.add(id)
-            elif learnt_there:
-                lessened.add(id)
+        learnt = learnt_from(self._connection, self._words, episodes)
         target = Target(
             tasks=frozenset(tasks),
             episodes=frozenset(episodes),
-            items=frozenset(items),
+            items=learnt.items,
+            versions=learnt.versions,
             instructions=frozenset(said - {""}),
             words=self._words,
         )
-        return target, lessened
+        return target, learnt.lessened
 
     def _named(self) -> tuple[dict[str, str], set[str]]:
         """Instructions of the tasks by id, and the episodes, that the wish itself is about."""

@@ -10,29 +10,26 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, delete, func, select, update
 
 from instar._database import parse
-from instar._memory_writing import write
 from instar._tables import (
     adapters,
     generations,
     memory_log,
-    memory_versions,
     settings,
     stages,
     store_items,
     tasks,
     trajectories,
 )
+from instar.purging._memories import forget_memories
 from instar.purging._target import MARK, Target, Words
-from instar.types import Adapter, Generation, MemoryItem, OpKind, Prompts, Task, Trajectory
+from instar.types import Adapter, Generation, Prompts, Task, Trajectory
 
 __all__ = [
     "Lived",
-    "Remembered",
     "kept_stages",
     "lived",
     "notes",
     "read_episode",
-    "remembered",
     "remove",
     "stored",
     "tasks_known",
@@ -44,7 +41,7 @@ class Lived(NamedTuple):
 
     Attributes:
         session: Id of the live session that it belongs to; its own id where it is one by itself.
-        shown: Memories that were recalled for it.
+        shown: Memories that were recalled for it, each with its version.
         recalls: Whether the text of one of them holds the words.
         holds: Whether anything else does.
     """
@@ -53,7 +50,7 @@ class Lived(NamedTuple):
     task: str
     instruction: str
     session: str | None
-    shown: frozenset[str] = frozenset()
+    shown: frozenset[tuple[str, int]] = frozenset()
     recalls: bool = False
     holds: bool = False
 
@@ -73,7 +70,7 @@ def read_episode(raw: dict[str, Any], written: str, words: Words | None) -> Live
         task=task["id"],
         instruction=task["instruction"],
         session=session,
-        shown=frozenset(m["item"] for m in memories),
+        shown=frozenset((m["item"], m["version"]) for m in memories),
         recalls=seen is not None and seen.held(memories),
         holds=seen is not None and _held(raw, seen),
     )
@@ -103,24 +100,6 @@ def tasks_known(connection: Connection, words: Words | None) -> dict[str, str]:
     bodies = connection.scalars(select(tasks.c.body))
     found = (parse(Task, body) for body in bodies if words is None or words.may_hold(body))
     return {task.id: task.instruction for task in found if words is None or words.held(task)}
-
-
-class Remembered(NamedTuple):
-    """A memory: the episodes that its versions name, and whether one of them holds the words."""
-
-    sources: frozenset[str]
-    holds: bool
-
-
-def remembered(connection: Connection, words: Words | None) -> dict[str, Remembered]:
-    """All memories by id."""
-    found: dict[str, Remembered] = {}
-    for row in connection.execute(select(memory_versions.c.id, memory_versions.c.body)):
-        item = parse(MemoryItem, row.body)
-        holds = words is not None and words.may_hold(row.body) and words.held(item)
-        before = found.get(row.id, Remembered(frozenset(), False))
-        found[row.id] = Remembered(before.sources | set(item.sources), before.holds or holds)
-    return found
 
 
 def kept_stages(connection: Connection) -> dict[str, dict[str, Any]]:
@@ -167,7 +146,7 @@ def remove(
     _without(connection, adapters.c.name, gone)
     _episodes(connection, target)
     _tasks(connection, target)
-    _items(connection, target, at)
+    forget_memories(connection, target, at)
     _stages(connection, target, stale)
     # Their vectors go with them.
     _without(connection, store_items.c.row, stored(connection, target.words))
@@ -204,24 +183,6 @@ def _tasks(connection: Connection, target: Target) -> None:
         if parents != task.parents:
             body = task.model_copy(update={"parents": parents}).model_dump_json()
             _change(connection, tasks.c.row, row.row, {"body": body})
-
-
-def _items(connection: Connection, target: Target, at: float) -> None:
-    """Memories that go, and new versions of those that lose a source; old ones no longer name it."""
-    table = memory_versions
-    _without(connection, table.c.id, target.items)
-    last: dict[tuple[str, str], tuple[MemoryItem, bytes | None]] = {}
-    for row in connection.execute(select(table).order_by(table.c.version)).all():
-        item = parse(MemoryItem, row.body)
-        rest = item.model_copy(update={"sources": target.others(item.sources)})
-        last.pop((item.id, item.generation), None)
-        if rest != item:
-            _change(connection, table.c.row, row.row, {"body": rest.model_dump_json()})
-            last[item.id, item.generation] = (rest, row.vector)
-    for (id, generation), (item, vector) in last.items():
-        fewer = item.model_copy(update={"support": min(item.support, len(item.sources))})
-        why = {"kind": OpKind.EDIT.value, "target": id, "author": "purge", "at": at}
-        write(connection, generation, fewer, vector, {**why, "reason": "sources were purged"})
 
 
 def _stages(connection: Connection, target: Target, stale: Collection[str]) -> None:
@@ -263,7 +224,7 @@ def notes(connection: Connection, target: Target, gone: Collection[str]) -> Iter
 
 
 def _log(connection: Connection, target: Target) -> Iterator[Note]:
-    """Lines of memories that go stay empty, so that no later change gets the number of one."""
+    """Lines of what goes stay empty, so that no later change gets the number of one."""
     for row in connection.execute(select(memory_log)):
         values = {
             "item": row.item,
@@ -273,5 +234,7 @@ def _log(connection: Connection, target: Target) -> Iterator[Note]:
         }
         if row.item in target.items:
             values |= {"item": None, "target": None, "reason": ""}
+        elif (row.item, row.version) in target.versions:
+            values["reason"] = ""
         if any(getattr(row, name) != value for name, value in values.items()):
             yield memory_log.c.row, row.row, values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -109,6 +109,7 @@ class Target:
         tasks: Ids.
         episodes: Ids of trajectories.
         items: Ids of memories of which nothing stays.
+        versions: Those that go of memories of which others stay, by id and number.
         instructions: Those of the tasks that go.
         words: The text that goes besides; None where records are named.
     """
@@ -116,6 +117,7 @@ class Target:
     tasks: frozenset[str] = frozenset()
     episodes: frozenset[str] = frozenset()
     items: frozenset[str] = frozenset()
+    versions: frozenset[tuple[str, int]] = frozenset()
     instructions: frozenset[str] = frozenset()
     words: Words | None = None
 
@@ -128,11 +130,15 @@ class Target:
         """Whether an episode goes."""
         return trajectory.id in self.episodes or trajectory.task.id in self.tasks
 
+    def shows(self, recalled: Iterable[tuple[str, int]]) -> bool:
+        """Whether one of these versions of memories goes."""
+        return any(id in self.items or (id, n) in self.versions for id, n in recalled)
+
     def rest_of(self, trajectory: Trajectory) -> Trajectory:
         """An episode that stays, without the texts of memories that go and that it was shown."""
         memories = tuple(
             m.model_copy(update=dict.fromkeys(("title", "when", "content"), MARK))
-            if m.item in self.items or (self.words and self.words.held(m))
+            if self.shows([(m.item, m.version)]) or (self.words and self.words.held(m))
             else m
             for m in trajectory.memories
         )
@@ -182,5 +188,21 @@ class Target:
             return False
         named = [value.get(key) for key in _NAMING]
         inner = value.get("item")
-        named += [inner.get("id")] if isinstance(inner, dict) else []
-        return any(isinstance(n, str) and self._about(n) for n in named)
+        if isinstance(inner, dict):
+            named.append(inner.get("id"))
+            if self._learnt_there(inner):
+                return True
+        elif self.versions and (inner, value.get("version")) in self.versions:
+            return True
+        return self._learnt_there(value) or any(
+            isinstance(n, str) and self._about(n) for n in named
+        )
+
+    def _learnt_there(self, value: dict[str, Any]) -> bool:
+        """Whether a memory in JSON was learnt from episodes that go and from nothing else."""
+        sources = value.get("sources")
+        return (
+            isinstance(sources, list)
+            and bool(sources)
+            and all(isinstance(s, str) and s in self.episodes for s in sources)
+        )
