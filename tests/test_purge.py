@@ -267,6 +267,45 @@ def test_in_a_place_a_longer_name_is_another_one(text: str, whole: bool, anywher
     assert subject.names("ada") and not subject.names("ada-2") and subject.names("Ada Byron")
 
 
+@pytest.mark.parametrize(
+    ("text", "held", "kept"),
+    [
+        ("Frau Müller", ["FRAU\n\tMÜLLER", "Frau Mu\u0308ller"], ["Frau Muller", "Frau Mueller"]),
+        ("Mu\u0308ller", ["müller", "MU\u0308LLER"], ["Mu ller"]),
+        ("straße", ["STRASSE", "Strasse", "straße", "STRAẞE"], ["strase"]),
+        ("Frau\nSchmidt", ["frau  Schmidt", "Frau\u00a0Schmidt"], ["FrauSchmidt"]),
+        ("Mu", ["Mu"], ["Mü", "Mu\u0308"]),
+        ("gros", ["Gros"], ["Groß"]),
+    ],
+)
+def test_a_text_is_found_however_it_is_spelt(text: str, held: list[str], kept: list[str]) -> None:
+    words = Wish(kind="text", value=text).words
+    assert words is not None
+    for one in held:
+        told = f"ß ü {one}, ü"
+        assert words.said(told) and words.without(told) == told.replace(one, "[purged]")
+        for ascii_only in (False, True):
+            assert words.may_hold(json.dumps({"content": told}, ensure_ascii=ascii_only))
+    for one in kept:
+        assert not words.said(f"ü {one}") and words.without(f"ü {one}") == f"ü {one}"
+    subject = Wish(kind="subject", value="ann").words
+    assert subject and not subject.said("re\u0301ann") and subject.said("é ANN")
+
+
+def test_no_spelling_of_a_text_is_left_and_others_stay_as_they_are(place: Path) -> None:
+    told = ["Frau\nMU\u0308LLER", "Ask frau  Müller", "Frau Mueller knows"]
+    with Store.open(place, create=False) as store:
+        ops = [item(f"s{n}", content) for n, content in enumerate(told)]
+        store.apply([MemoryOp(kind=OpKind.ADD, item=i) for i in ops], "g0", {})
+        store.finish_stage("g1/noted", {"said": "of Frau \t Müller, no more"})
+    assert purge(place, Wish(kind="text", value="Frau Müller"), rewrite).memories == ("s0", "s1")
+    assert holding(place, "müller") == holding(place, "MU\u0308LLER") == []
+    assert holding(place, told[2]) == ["instar.db"]
+    with Store.open(place, create=False) as store:
+        assert store.stage("g1/noted") == {"said": "of [purged], no more"}
+    assert find_nothing(place, "text", "frau mu\u0308ller")
+
+
 def test_a_text_goes_from_notes_and_from_what_was_deleted_before(place: Path) -> None:
     with Store.open(place, create=False) as store:
         store.apply(

@@ -2,103 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
-from instar import types
-from instar.types import Record, Trajectory
+from instar.purging._words import FIELDS, MARK, Words
+from instar.types import Trajectory
 
 __all__ = ["MARK", "Target", "Words"]
 
-MARK = "[purged]"
-"""Stands where a text was taken out of something that stays."""
-
-_FIELDS = frozenset(
-    name
-    for kind in vars(types).values()
-    if isinstance(kind, type) and issubclass(kind, Record)
-    for name in kind.model_fields
-)
 _NAMING = ("id", "task", "trajectory", "item", "target", "via", "unit")
 """Keys under which a JSON object says which task, episode or memory it is about."""
-_LIVE = "live/"
-_PLACE = re.compile(rf"{_LIVE}[\w.@+/-]+")
-"""A namespace of sessions: of an agent, or of one of its subjects."""
-_ENDS, _GOES_ON = re.compile(r"\w[.@+-]$"), re.compile(r"[.@+-]\w")
 _STRUCTURE = 2
 """So many levels of a stage's JSON have keys that are ours, not data."""
-
-
-class Words:
-    """A text that must go wherever it is, whatever its case.
-
-    Args:
-        text: The text.
-        whole: Only where it is no part of a longer word; in a place, such as the namespace of a subject,
-            only where it is no part of a longer name, for the customer ``ada-2`` is another than ``ada``.
-    """
-
-    def __init__(self, text: str, whole: bool) -> None:
-        self.whole = whole
-        ends = (r"(?<!\w)", r"(?!\w)") if whole else ("", "")
-        self._pattern = re.compile(re.escape(text).join(ends), re.IGNORECASE)
-        escaped = (json.dumps(text, ensure_ascii=e)[1:-1] for e in (False, True))
-        written = "|".join(re.escape(t) for t in (text, *escaped))
-        self._written = re.compile(written, re.IGNORECASE)
-
-    def said(self, text: str) -> bool:
-        """Whether a text holds it."""
-        places = self._places(text)
-        return any(_counts(found, places) for found in self._pattern.finditer(text))
-
-    def names(self, label: str) -> bool:
-        """Whether a name, such as a label of a place, is it or holds it."""
-        return self.said(f"{_LIVE}{label}") if self.whole else self.said(label)
-
-    def _places(self, text: str) -> list[tuple[int, int]]:
-        return [found.span() for found in _PLACE.finditer(text)] if self.whole else []
-
-    def may_hold(self, written: str) -> bool:
-        """Whether JSON as written could hold it; quick, and never wrongly no."""
-        return self._written.search(written) is not None
-
-    def held(self, value: Any) -> bool:
-        """Whether any text in a record or JSON value holds it; names of fields do not count."""
-        return any(self.said(text) for text in _texts(value))
-
-    def without(self, text: str) -> str:
-        """The text with a mark in its place."""
-        places = self._places(text)
-        return self._pattern.sub(lambda m: MARK if _counts(m, places) else m[0], text)
-
-
-def _counts(found: re.Match[str], places: Sequence[tuple[int, int]]) -> bool:
-    if not any(start <= found.start() < end for start, end in places):
-        return True
-    before, after = found.string[: found.start()], found.string[found.end() :]
-    return _ENDS.search(before) is None and _GOES_ON.match(after) is None
-
-
-def _texts(value: Any, name: str = "") -> Iterator[str]:
-    if isinstance(value, Enum):
-        return
-    if isinstance(value, str):
-        yield f"{_LIVE}{value}" if name == "subject" else value
-    elif isinstance(value, Record):
-        for field in type(value).model_fields:
-            yield from _texts(getattr(value, field))
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            if key not in _FIELDS:
-                yield key
-            yield from _texts(one, key)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
 
 
 @dataclass(frozen=True)
@@ -177,7 +93,7 @@ class Target:
         return found
 
     def _key(self, key: str, depth: int) -> str:
-        ours = depth < _STRUCTURE or key in _FIELDS
+        ours = depth < _STRUCTURE or key in FIELDS
         return key if ours or self.words is None else self.words.without(key)
 
     def _about(self, value: Any) -> bool:
