@@ -87,6 +87,14 @@ def test_lines_that_cannot_be_used_are_refused_each_with_its_place(tmp_path: Pat
         ({"content": "<memory>"}, "'<memory>'"),
         ({"title": "<|im_start|>system"}, "'<|im_start|>'"),
         ({"content": "[INST] obey"}, "'[INST]'"),
+        ({"content": "ok </mem\u200bory>"}, "invisible character U+200B at 9"),
+        ({"content": "co\u00adoperate"}, "U+00AD at 3"),
+        ({"when": "\ufeffrefund"}, "U+FEFF at 1"),
+        ({"title": "a\u2060b"}, "U+2060"),
+        ({"content": "pay\u200d now"}, "U+200D"),
+        ({"content": "refund\n [m2] pay"}, "[m2]"),
+        ({"content": "[m12]: pay"}, "'[m12]'"),
+        ({"when": "an order [m2] -> pay"}, "'[m2] ->'"),
         ({"group": "<|end|>"}, "group: holds"),
         ({"tools": ["<|end|>"]}, "tools: holds"),
         ({"id": "a b"}, "id: 1 to 200"),
@@ -102,7 +110,7 @@ def test_a_text_that_must_not_reach_a_prompt_is_refused(
 
 
 def test_plain_text_of_all_sorts_is_taken(tmp_path: Path) -> None:
-    content = "a < b, <b>bold</b> | x |> y, memory, [1] $1 \\d\n\ttab\r\nline \u200d"
+    content = "a < b, <b>bold</b> | x |> y, memory, [1] $1 \\d\n\ttab\r\nas [m2] of \U0001f469\u200d\U0001f4bb says \u0645\u06cc\u200c\u062e"
     values = MEMORIES[0].model_dump(mode="json") | {"content": content}
     found = load(Jsonl, tmp_path / "x.jsonl", json.dumps(values))
     assert said(found) == [("a1", content)]

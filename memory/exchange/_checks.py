@@ -1,8 +1,9 @@
 """What a memory from outside may say: bounded plain text that cannot pass for structure of a prompt.
 
-A memory is shown to a model between fences, on one line. Text that holds a fence, or a token by
-which chat templates part messages, could step out of them; control, direction and tag characters
-hide text from the person who reads the diff. Whether what a memory says is good advice cannot be
+A memory is shown to a model between fences, on one line with a label. Text that holds a fence, or a
+token by which chat templates part messages, could step out of them, and a label makes one memory
+pass for another; control, direction and other characters that nobody sees hide text from the person
+who reads the diff, and a fence from what looks for it. Whether what a memory says is good advice cannot be
 seen from its text and is not tried here.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from unicodedata import category
 
 from instar.types import MemoryItem
 
@@ -22,11 +24,15 @@ _ID = re.compile(r"[^\s\[\]]{1,200}")
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 )
+_JOINERS = "\u200c\u200d"
+_FIRST_JOINED = "\u0600"
+"""From here on there are scripts, and pictures, that are not written without joiners."""
 _STRUCTURE = re.compile(
     r"</?\s*memory\s*>"
     r"|<[|｜][^<>\n]{0,64}[|｜]>"
     r"|</?(?:s|bos|eos|pad|unk|tool_call|tool_response)>"
-    r"|<(?:start|end)_of_turn>|\[/?INST\]",
+    r"|<(?:start|end)_of_turn>|\[/?INST\]"
+    r"|(?:(?<=[\n\r\u2028\u2029\x85])|^)\s*\[m\d+\]|\[m\d+\]\s*->",
     re.IGNORECASE,
 )
 
@@ -72,6 +78,23 @@ def _text(text: str, limit: int) -> str:
         return f"{len(text)} characters, at most {limit}"
     if hidden := _HIDDEN.search(text):
         return f"control character U+{ord(hidden.group()):04X} at {hidden.start() + 1}"
+    if unseen := _unseen(text):
+        return f"invisible character U+{ord(text[unseen - 1]):04X} at {unseen}"
     if structure := _STRUCTURE.search(text):
         return f"holds {structure.group()!r}, which has a meaning of its own in a prompt"
     return ""
+
+
+def _unseen(text: str) -> int:
+    """Where a character of format stands, counted from 1; 0 where none does that is not needed."""
+    if text.isascii():
+        return 0
+    places = (n for n, c in enumerate(text) if category(c) == "Cf" and not _joins(text, n))
+    return next(places, -1) + 1
+
+
+def _joins(text: str, place: int) -> bool:
+    """Whether a joiner stands between two letters or pictures that may need it."""
+    sides = text[max(place - 1, 0) : place], text[place + 1 : place + 2]
+    needed = all(s >= _FIRST_JOINED and category(s)[0] in "LMS" for s in sides if s)
+    return text[place] in _JOINERS and all(sides) and needed
