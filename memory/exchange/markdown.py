@@ -11,7 +11,8 @@
 
     tag $1 "red"; refund $1
 
-The header holds ``key: value`` lines; a value with line breaks or outer spaces is a JSON string.
+The header holds ``key: value`` lines; a value with line breaks or outer spaces is a JSON string. The
+tools may be a list of YAML too: ``tools: [refund, tag]``, or ``- refund`` on a line of its own.
 A line that is left out leaves that field as the bank has it. A new file needs no more than ``when``
 and a text: without an ``id`` its name is its id. Sources, version and generation have no place here.
 Whitespace at both ends of a text is lost. Sub-folders are read, hidden files are not.
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from instar.types import MemoryItem, Record, content_hash
+from memory.exchange._header import dash_item, listed, text_of, written
 from memory.exchange._reading import Reader, first_line
 from memory.exchange.base import Loaded
 
@@ -96,7 +98,7 @@ def _page(item: MemoryItem) -> str:
 
 def _written(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(value)
+        return written(value)
     if not isinstance(value, str):
         return json.dumps(value)
     awkward = value.startswith('"') or value != value.strip() or len(value.splitlines()) > 1
@@ -105,7 +107,7 @@ def _written(value: Any) -> str:
 
 def _meant(key: str, text: str) -> Any:
     if key in _LISTS:
-        return [part.strip() for part in text.split(",") if part.strip()]
+        return listed(text)
     if text.startswith('"'):
         try:
             return json.loads(text)
@@ -122,6 +124,7 @@ class _Page:
         self.lines = text.split("\n")
         self.given: dict[str, Any] = {}
         self.numbers: dict[str, int] = {}
+        self.open: list[str] | None = None
 
     def read(self) -> None:
         """Hand over the memory, or what is wrong with the page."""
@@ -153,6 +156,21 @@ class _Page:
 
     def _line(self, number: int, line: str) -> str:
         """Take one line of the header; what is wrong with it, or nothing."""
+        try:
+            return self._item(line) if self._goes_on(line) else self._field(number, line)
+        except ValueError as fault:
+            return str(fault)
+
+    def _goes_on(self, line: str) -> bool:
+        return self.open is not None and dash_item(line) is not None
+
+    def _item(self, line: str) -> str:
+        item = dash_item(line)
+        if item and self.open is not None:
+            self.open.append(text_of(item))
+        return ""
+
+    def _field(self, number: int, line: str) -> str:
         key, colon, text = line.partition(":")
         key = key.strip()
         if not colon:
@@ -163,7 +181,9 @@ class _Page:
             return f"unknown key {key[:60]!r}; {hint}"
         if key in self.given:
             return f"{key!r} stands in line {self.numbers[key]} already"
-        self.given[key], self.numbers[key] = _meant(key, text.strip()), number
+        meant = _meant(key, text.strip())
+        self.given[key], self.numbers[key] = meant, number
+        self.open = meant if isinstance(meant, list) and not meant else None
         return ""
 
     def _body(self, end: int) -> None:
