@@ -111,9 +111,10 @@ def ids(store: Store, task: str | None = None) -> list[str]:
 
 
 def told_by(store: Store, trajectory: Trajectory) -> list[dict[str, Any]]:
-    """What each memory of an episode did in it, and how the same task went with and without it."""
+    """What each memory of an episode did in it, and how the same model did the task with and without it."""
     lived = store.trajectories(purpose=trajectory.purpose, ids=ids(store, trajectory.task.id))
-    same = [t for t in lived if t.score.status is not Status.UNKNOWN]
+    same = [t for t in lived if t.model == trajectory.model]
+    same = [t for t in same if t.score.status is not Status.UNKNOWN]
     return [_told(trajectory, memory, same) for memory in trajectory.memories]
 
 

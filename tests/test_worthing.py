@@ -140,6 +140,9 @@ def test_distillers_are_compared_over_workspaces(workspace: Path, capsys) -> Non
 
 
 def test_why_tells_what_was_shown_withheld_and_what_that_changed(workspace: Path) -> None:
+    with Store.open(workspace) as store:
+        lived = store.trajectory("t7-14")
+        store.save_trajectory(lived.model_copy(update={"id": "elsewhere", "model": "another"}))
     text = run("why", "t7-14", "--workspace", str(workspace))
     assert "probability of being shown 0.85" in text
     assert [line.split()[0] for line in text.splitlines()[-2:]] == ["m1", "m2"]
