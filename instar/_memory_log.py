@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, select
 
 from instar._tables import memory_log
+from instar.errors import UnknownName
 from instar.types import OpKind, Record
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["UNDO", "Change", "changes", "numbered"]
 UNDO = "undo"
 """Kind of a change that takes back another one."""
 _LINES = select(memory_log).where(memory_log.c.item.is_not(None))  # else purged
+_NAMED = 20
 _REPLACING = (OpKind.SUPERSEDE.value, OpKind.MERGE.value)
 
 
@@ -74,7 +76,12 @@ def changes(
         generation: Only those made in it.
         author: Only those of authors that begin like this.
         limit: At most so many; None: all.
+
+    Raises:
+        UnknownName: There is no such item.
     """
+    if item is not None and not store.item_versions(item):
+        raise UnknownName("memory", item, [i.id for i in store.items(None)][:_NAMED])
     query = _LINES.order_by(memory_log.c.row.desc())
     with store.database.read() as connection:
         found = (

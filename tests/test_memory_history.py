@@ -463,7 +463,12 @@ def test_diff_and_blame_read_like_the_rest(instar: Any, tmp_path: Path) -> None:
     assert code == 0 and "t1-0  pass  t1  refund order t1" in out and "2 (edit)" in out
     versions = answer(instar, "memory", "blame", "abc")["versions"]
     assert [v["change"]["change"] for v in versions] == [1, 2]
-    for arguments in (("diff", "g0", "g9"), ("blame", "nobody"), ("log", "--generation", "g9")):
+    for arguments in (
+        ("diff", "g0", "g9"),
+        ("blame", "nobody"),
+        ("log", "--generation", "g9"),
+        ("log", "--item", "zzz"),
+    ):
         code, out, err = instar("memory", *arguments)
         assert (code, out) == (2, "") and "Unknown" in err and err.count("\n") == 1
 
