@@ -167,4 +167,5 @@ def _told(found: Found, wish: Wish, left: list[str]) -> str:
     if left:
         files = ", ".join(shlex.quote(name) for name in left)
         lines.append(f"These files are yours and hold it still: {files}")
+    lines.append("Files made by instar backup before now keep it: make new ones, remove the old.")
     return "\n".join(lines)

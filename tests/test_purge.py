@@ -23,10 +23,11 @@ from purge_workspace import HELD, OTHER, PLAIN, SECRET, TWISTED, build, item, re
 
 from benchmarks import runner
 from instar import cli
+from instar._cli_purge import _told
 from instar._memory_history import changes
 from instar._purge_pages import rewrite
 from instar.errors import UnknownName, UserError, WorkspaceError
-from instar.purging import Wish, find, purge
+from instar.purging import Found, Wish, find, purge
 from instar.store import Store
 from instar.types import (
     MemoryOp,
@@ -459,6 +460,11 @@ def test_nothing_goes_before_it_is_agreed_to(instar: Any, place: Path) -> None:
     code, out, _ = instar("purge", "--text", SECRET, "--yes")
     assert (code, out) == (0, "Nothing here holds it.\n")
     assert instar("memory", "search", "refund")[0] == 0
+
+
+def test_the_end_says_that_backups_keep_it() -> None:
+    told = _told(Found(), Wish(kind="text", value=SECRET), [])
+    assert "instar backup" in told.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
