@@ -22,6 +22,13 @@ __all__ = ["Reader", "first_line", "json_object"]
 
 _BANKS_OWN = frozenset({"version", "generation"})
 _GUESS_BYTES = 65_536
+_ALWAYS = "any task"
+"""The occasion of a principle that names none; it is shown whatever the task."""
+_WORDED = {
+    "tuple_type": 'a list is needed, such as ["refund", "tag"]',
+    "string_type": "a text is needed",
+    "missing": "needed, but not there",
+}
 _UNKNOWN = f"no such field; there are {', '.join(MemoryItem.model_fields)}"
 
 
@@ -98,16 +105,20 @@ class Reader:
             defaults: Of this memory, for fields that the file does not say.
         """
         try:
-            item = MemoryItem.model_validate({**self._defaults, **defaults, **given})
+            values = {**self._defaults, **defaults, **given}
+            if values["kind"] == MemoryKind.PRINCIPLE and not values.get("when"):
+                values["when"] = _ALWAYS
+            item = MemoryItem.model_validate(values)
         except ValidationError as error:
             # A misspelt field comes before the one that is missing for it.
             first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-            said = _UNKNOWN if first["type"] == "extra_forbidden" else first["msg"]
+            worded = {**_WORDED, "extra_forbidden": _UNKNOWN}
+            said = worded.get(first["type"], first["msg"])
             fault = (str(first["loc"][0]), said)
         else:
             found = complaint(item)
             if found is None:
-                self._add(place, Entry(item, frozenset(given) - _BANKS_OWN))
+                self._add(place, Entry(item, frozenset(given) - _BANKS_OWN, place))
                 return
             fault = found
         field, reason = fault

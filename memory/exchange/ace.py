@@ -9,7 +9,8 @@ lessons about what went wrong stand under COMMON MISTAKES TO AVOID, and so on. A
 not in the table below leaves the kind open, and a new memory in it is a lesson.
 
 ``helpful`` is written from the number of verified successes. It is not read: the counters of others
-are a model's opinion of its own playbook. ``harmful`` is written as 0, which means not counted.
+are a model's opinion of its own playbook. ``harmful`` is written as 0, which means not counted. A note on
+a tool is about the tools of other memories that its text names; a new one that names none is refused.
 Title, group, namespace, tools, sources, origin, status and line breaks are lost, and the polarity of
 what is no lesson. The ids of two playbooks may be equal by chance; look at what is said to change.
 """
