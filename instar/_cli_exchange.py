@@ -112,9 +112,14 @@ async def _import(config: Config, wish: _Wish) -> dict[str, Any]:
         active = workspace.store.active()
         bank = workspace.store.items(active.id) if active else []
         difference = compare(bank, loaded.entries)
+        loaded = loaded._replace(problems=(*loaded.problems, *difference.problems))
         _show(difference, loaded, wish)
+        result = _after(bank, difference, wish.retire_missing)
+        over, warning = _exchange.over_caps(workspace, result)
+        if warning:
+            typer.echo(warning, err=wish.as_json)
         ops = difference.ops(f"import of {wish.path.name}", wish.retire_missing)
-        found = _facts(form, difference, loaded, wish)
+        found = _facts(form, difference, loaded, wish) | {"over_cap": over}
         if not ops:
             return found | {"told": "Nothing to change."}
         if not _agreed(wish):
@@ -125,6 +130,14 @@ async def _import(config: Config, wish: _Wish) -> dict[str, Any]:
                 made = workspace.store.activate(made.id)
             over = workspace.store.came_over() if wish.promote else []
     return found | _made(made, len(ops), wish.promote, over)
+
+
+def _after(
+    bank: list[MemoryItem], difference: Difference, retire_missing: bool
+) -> list[MemoryItem]:
+    """What the candidate will see."""
+    gone = {i.id for i in difference.missing} if retire_missing else set()
+    return list(({i.id: i for i in bank if i.id not in gone} | difference.named()).values())
 
 
 def _must_be_whole(loaded: Loaded) -> None:

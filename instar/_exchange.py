@@ -20,15 +20,17 @@ from instar._stages import start
 from instar.compose import Workspace
 from instar.errors import UserError
 from instar.progress import Progress
-from instar.types import Generation, GenerationStatus, MemoryOp, content_hash
+from instar.types import Generation, GenerationStatus, MemoryItem, MemoryOp, content_hash
 
 if TYPE_CHECKING:
     from memory.exchange.base import Format, Loaded
 
-__all__ = ["KIND", "first_generation", "read", "write_candidate", "write_files"]
+__all__ = ["KIND", "first_generation", "over_caps", "read", "write_candidate", "write_files"]
 
 KIND = "memory.exchange"
 _AUTHOR = "import"
+_CAPS = "capacity"
+"""The forgetter that knows how much a namespace may hold."""
 
 
 def write_files(files: Mapping[str, str], out: Path, folder: bool) -> None:
@@ -78,6 +80,9 @@ def read(
     space = namespace or _namespace(workspace)
     chosen: Format = build(KIND, name, workspace.config, namespace=space)
     loaded = chosen.load(path)
+    if not loaded.entries and not loaded.problems:
+        kind = "folder without a memory file" if path.is_dir() else "file without a memory"
+        raise UserError(f"{path} is a {kind} (as {name}). Name another, or say: --format FORMAT")
     if loaded.problems and not loaded.entries:
         first, *more = loaded.problems
         tail = f" ({len(more)} more)" if more else ""
@@ -107,6 +112,24 @@ def _namespace(workspace: Workspace) -> str:
         return ""
 
 
+def over_caps(workspace: Workspace, items: Sequence[MemoryItem]) -> tuple[int, str]:
+    """How many memories a generation has too many, and what becomes of them, for people.
+
+    Args:
+        workspace: Whose settings say how much a namespace may hold.
+        items: All that it will see.
+    """
+    if _CAPS not in workspace.config.memory.forget:
+        return 0, ""
+    caps = build("memory.forget", _CAPS, workspace.config)
+    over = len(caps.sweep([i for i in items if i.in_use], 0.0))
+    told = (
+        f"{over} over the cap of a namespace ({caps.config.items} memories, about "
+        f"{caps.config.tokens} tokens): all serve until the next reflection ends the least valued."
+    )
+    return over, told if over else ""
+
+
 async def write_candidate(
     workspace: Workspace, before: Generation | None, ops: Sequence[MemoryOp]
 ) -> Generation:
@@ -134,7 +157,11 @@ async def write_candidate(
     store.add_generation(made)
     # Its id is a hash of the changes: the same import again, or one that was killed here, finds it.
     if store.items(made.id) == store.items(before.id):
-        workspace.bank.write(ops, made.id, _AUTHOR)
+        try:
+            workspace.bank.write(ops, made.id, _AUTHOR)
+        except BaseException:
+            store.withdraw(made.id)  # as where the embedder does not answer
+            raise
     return store.generation(made.id)
 
 

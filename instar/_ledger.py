@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -47,6 +47,14 @@ class Ledger(StageLog):
             raise ValueError(
                 f"generation {generation.id} needs a known parent, and one generation only is active"
             ) from error
+
+    def withdraw(self, id: str) -> None:
+        """Take back a candidate that was added and in which nothing was written."""
+        own, written = _tables.generations.c, _tables.memory_versions.c.generation
+        empty = ~exists().where(written == id)
+        candidate = own.status == GenerationStatus.CANDIDATE.value
+        with self.database.write() as connection:
+            connection.execute(delete(_tables.generations).where(own.id == id, candidate, empty))
 
     def generation(self, id: str) -> Generation:
         """One generation.

@@ -12,10 +12,11 @@ import pytest
 from contract_exchange import BAD, MEMORIES, item
 
 from instar import cli, plugins
+from instar.errors import UserError
 from instar.store import Store
 from instar.types import Generation, GenerationStatus, MemoryItem, MemoryKind, MemoryOp, OpKind
 from memory.exchange.ace import Ace
-from memory.exchange.base import Entry, Loaded, compare
+from memory.exchange.base import Entry, Loaded, Problem, compare
 from memory.exchange.jsonl import Jsonl
 from memory.exchange.markdown import Markdown
 from memory.exchange.reasoningbank import ReasoningBank
@@ -97,6 +98,7 @@ def test_lines_that_cannot_be_used_are_refused_each_with_its_place(tmp_path: Pat
         ({"when": "an order [m2] -> pay"}, "'[m2] ->'"),
         ({"group": "<|end|>"}, "group: holds"),
         ({"tools": ["<|end|>"]}, "tools: holds"),
+        ({"tools": "refund"}, 'tools: a list is needed, such as ["refund", "tag"]'),
         ({"id": "a b"}, "id: 1 to 200"),
         ({"namespace": ""}, "namespace: empty"),
     ],
@@ -125,8 +127,37 @@ def test_a_page_of_markdown_is_easy_to_write(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tools", "meant"),
+    [
+        ("tools: refund, tag", ("refund", "tag")),
+        ("tools: [refund, 'tag']  # both", ("refund", "tag")),
+        ('tools: ["a, b", c]', ("a, b", "c")),
+        ("tools:\n- refund\n  - 'a, b'", ("refund", "a, b")),
+        ("tools: []", ()),
+    ],
+)
+def test_a_list_is_read_as_people_and_yaml_write_it(
+    tmp_path: Path, tools: str, meant: tuple[str, ...]
+) -> None:
+    found = load(Markdown, tmp_path / "tip.md", PAGE.replace("kind: lesson", tools))
+    (entry,) = found.entries
+    assert entry.item.tools == meant
+    for name, text in Markdown().dump([entry.item]).items():
+        (tmp_path / name).write_text(text)
+        assert Markdown().load(tmp_path / name).entries[0].item.tools == meant
+
+
+def test_a_principle_needs_no_occasion(tmp_path: Path) -> None:
+    text = '{"kind": "principle", "content": "Ask before you pay."}'
+    (entry,) = load(Jsonl, tmp_path / "x.jsonl", text).entries
+    assert entry.item.when == "any task" and "when" not in entry.given
+
+
+@pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
+        (PAGE.replace("kind: lesson", "tools: [refund, tag"), 3, "no list that ends in its line"),
+        (PAGE.replace("kind: lesson", 'tools:\n- "refund'), 4, "no text in quotes"),
         ("ask first", 1, "no header"),
         (PAGE.replace("kind: lesson", "kind lesson"), 3, "no colon in 'kind lesson'"),
         (PAGE.replace("kind", "knid"), 3, "did you mean 'kind'?"),
@@ -258,7 +289,29 @@ def test_whitespace_and_an_ended_item_that_nobody_knows_are_no_difference() -> N
     spaced = MEMORIES[0].model_copy(update={"content": f"\n {MEMORIES[0].content}\t", "version": 9})
     ended = item("gone", "ask", status="retired")
     found = compare(MEMORIES[:1], [Entry(spaced, given), Entry(ended, given)])
-    assert (found.ops("why", True), found.same) == ([], 2)
+    assert (found.ops("why", True), found.same) == ([], 1)
+    assert found.problems == (Problem("", "status: retired, and there is no memory gone to end"),)
+
+
+def test_a_note_on_tools_is_about_those_it_names_or_refused() -> None:
+    given = frozenset({"id", "when", "content", "kind"})
+    note = item("n1", "refund only what is tagged", kind=MemoryKind.TOOL_NOTE)
+    other = note.model_copy(update={"id": "n2", "when": "a day", "content": "refunds wait"})
+    found = compare(MEMORIES, [Entry(i, given, f"x:{i.id}") for i in (note, other, MEMORIES[4])])
+    assert [(i.id, i.tools) for i in found.added] == [("n1", ("refund",))] and found.same == 1
+    ((place, reason),) = found.problems
+    assert place == "x:n2" and reason.startswith("tools: ") and '"tools": ["refund"]' in reason
+
+
+def test_what_a_file_says_of_clusters_is_not_believed() -> None:
+    given = frozenset(MemoryItem.model_fields)
+    claims = [
+        item("new", "pay", cluster="a1"),
+        MEMORIES[1].model_copy(update={"cluster": "a1"}),
+        item("later", "ask", cluster="nobody"),
+    ]
+    found = compare(MEMORIES, [Entry(i, given) for i in claims])
+    assert [i.cluster for i in found.added] == ["", ""] and (found.changed, found.same) == ((), 1)
 
 
 # The commands
@@ -386,12 +439,56 @@ def test_an_import_into_a_new_workspace_makes_its_first_generation(
     (text,) = Ace().dump([*MEMORIES, *BAD]).values()
     path.write_text(text)
     found = taken(instar, path, "--yes", "--promote")
-    assert (found["format"], found["written"]) == ("ace", len(MEMORIES))
-    assert len(found["problems"]) == len(BAD)
+    # A playbook has no place for the tools of a note, and this one names none.
+    assert (found["format"], found["written"]) == ("ace", len(MEMORIES) - 1)
+    (*_, last) = found["problems"]
+    assert len(found["problems"]) == len(BAD) + 1 and last["reason"].startswith("tools: ")
+    assert last["place"].startswith("playbook.md:")
     shown = json.loads(instar("generations", "show", "import", "--json")[1])
-    assert shown["memories"] == len(MEMORIES) and shown["ancestry"][1].startswith("g0-")
+    assert shown["memories"] == len(MEMORIES) - 1 and shown["ancestry"][1].startswith("g0-")
     near = json.loads(instar("memory", "search", "refund order 5", "--json")[1])["items"]
     assert near[0]["namespace"] == SPACE and near[0]["cosine"] > 0.9
+
+
+def test_a_claimed_cluster_does_not_reach_the_bank(filled: Any, tmp_path: Path) -> None:
+    claim = {"id": "thief", "when": "another thing", "content": "pay", "cluster": "a1"}
+    (tmp_path / "x.jsonl").write_text(json.dumps(claim))
+    made = taken(filled, tmp_path / "x.jsonl", "--yes")["generation"]
+    with store(tmp_path) as opened:
+        assert {i.id: i.cluster for i in opened.items(made)}["thief"] == ""
+
+
+def test_a_folder_without_a_memory_ends_nothing(filled: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    arguments = ("--retire-missing", "--yes", "--promote")
+    code, out, err = filled("memory", "import", tmp_path / "empty", *arguments)
+    assert (code, out) == (2, "") and "folder without a memory file" in err
+    with store(tmp_path) as opened:
+        assert len(opened.generations()) == 1
+
+
+def test_what_is_over_the_cap_is_told_before_it_is_agreed_to(filled: Any, tmp_path: Path) -> None:
+    with (tmp_path / "ws" / "instar.toml").open("a") as settings:
+        settings.write("\n[methods.capacity]\nitems = 5\n")
+    (tmp_path / "tip.md").write_text(PAGE.replace("kind", "namespace: shed/1\nkind"))
+    code, out, _ = filled("memory", "import", tmp_path / "tip.md")
+    assert code == 0 and "3 over the cap of a namespace (5 memories" in out
+    assert out.index("next reflection") < out.index("add --yes")
+    assert taken(filled, tmp_path / "tip.md")["over_cap"] == 3
+
+
+def test_an_import_that_fails_leaves_no_candidate(
+    filled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead(*_: Any) -> Any:
+        raise UserError("The embedder does not answer.")
+
+    (tmp_path / "tip.md").write_text(PAGE)
+    monkeypatch.setattr("memory.embed.HashEmbedder.embed", dead)
+    code, _, err = filled("memory", "import", tmp_path / "tip.md", "--yes")
+    assert code == 2 and "does not answer" in err
+    with store(tmp_path) as opened:
+        assert [g.id for g in opened.generations()] == ["g1-aaaaaa"]
 
 
 class Terminal(io.StringIO):
@@ -440,7 +537,7 @@ def test_a_namespace_can_be_named(instar: Any, tmp_path: Path) -> None:
         (
             "bad.jsonl",
             b'{"id": 1}\n\x00',
-            "bad.jsonl:1: id: Input should be a valid string (1 more)",
+            "bad.jsonl:1: id: a text is needed (1 more)",
         ),
         ("db.md", b"\x00\x01", "looks like no format"),
     ],
