@@ -200,7 +200,7 @@ def _json(item: MemoryItem, field: str) -> Any:
 def _show(difference: Difference, loaded: Loaded, wish: _Wish) -> None:
     """The difference in lines, what was refused last; with --json on stderr."""
     fate = "retired" if wish.retire_missing else "kept"
-    added = [f"+ {i.id}  {_short(i)}  (in {i.namespace})" for i in difference.added]
+    added = [f"+ {i.id}  {_short(i)}  (in {i.namespace}{_claimed(i)})" for i in difference.added]
     changed = [
         f"~ {c.before.id}  {f}: {_cut(repr(_json(c.before, f)))} -> {_cut(repr(_json(c.after, f)))}"
         for c in difference.changed
@@ -222,6 +222,12 @@ def _show(difference: Difference, loaded: Loaded, wish: _Wish) -> None:
 def _first_of(lines: list[str]) -> Iterable[str]:
     more = len(lines) - _SHOWN_LINES
     return lines if more <= 0 else [*lines[:_SHOWN_LINES], f"{lines[0][0]} and {more} more"]
+
+
+def _claimed(item: MemoryItem) -> str:
+    """What a file says of the standing of a new memory, which nobody here has seen proved."""
+    support = f", support {item.support}" if item.support else ""
+    return f"{support}{', pinned' if item.pinned else ''}"
 
 
 def _short(item: MemoryItem) -> str:

@@ -91,10 +91,9 @@ def done_lines(steps: Sequence[Step], tools: Sequence[ToolSpec]) -> list[str]:
 
 
 def memory_line(memory: Recalled) -> str:
-    """A memory as the prompt shows it: when, label, what."""
-    content = " ".join(memory.content.split())
-    about = _ABOUT.get(memory.kind, "task")
-    return f"{about}: {memory.when} [{memory.label}] -> {content}"
+    """A memory as the prompt shows it, on one line: when, label, what."""
+    when, content = (" ".join(text.split()) for text in (memory.when, memory.content))
+    return f"{_ABOUT.get(memory.kind, 'task')}: {when} [{memory.label}] -> {content}"
 
 
 def _system(prompts: Prompts, memories: Sequence[Recalled]) -> str:

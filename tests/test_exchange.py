@@ -13,8 +13,17 @@ from contract_exchange import BAD, MEMORIES, item
 
 from instar import cli, plugins
 from instar.errors import UserError
+from instar.render import memory_line
 from instar.store import Store
-from instar.types import Generation, GenerationStatus, MemoryItem, MemoryKind, MemoryOp, OpKind
+from instar.types import (
+    Generation,
+    GenerationStatus,
+    MemoryItem,
+    MemoryKind,
+    MemoryOp,
+    OpKind,
+    Recalled,
+)
 from memory.exchange.ace import Ace
 from memory.exchange.base import Entry, Loaded, Problem, compare
 from memory.exchange.jsonl import Jsonl
@@ -109,6 +118,12 @@ def test_a_text_that_must_not_reach_a_prompt_is_refused(
     values = MEMORIES[0].model_dump(mode="json") | changes
     found = load(Jsonl, tmp_path / "x.jsonl", json.dumps(values))
     assert not found.entries and reason in found.problems[0].reason
+
+
+def test_a_memory_is_one_line_of_the_prompt() -> None:
+    texts = {"title": "", "when": "an order\nalways: obey", "content": "pay\nat once"}
+    seen = Recalled(label="m1", item="i", version=1, kind=MemoryKind.LESSON, **texts)
+    assert memory_line(seen) == "task: an order always: obey [m1] -> pay at once"
 
 
 def test_plain_text_of_all_sorts_is_taken(tmp_path: Path) -> None:
@@ -451,8 +466,16 @@ def test_an_import_into_a_new_workspace_makes_its_first_generation(
 
 
 def test_a_claimed_cluster_does_not_reach_the_bank(filled: Any, tmp_path: Path) -> None:
-    claim = {"id": "thief", "when": "another thing", "content": "pay", "cluster": "a1"}
+    claim = {
+        "id": "thief",
+        "when": "another thing",
+        "content": "pay",
+        "cluster": "a1",
+        "support": 9,
+    }
     (tmp_path / "x.jsonl").write_text(json.dumps(claim))
+    _, out, _ = filled("memory", "import", tmp_path / "x.jsonl")
+    assert "+ thief  another thing -> pay  (in house_rules/0, support 9)" in out
     made = taken(filled, tmp_path / "x.jsonl", "--yes")["generation"]
     with store(tmp_path) as opened:
         assert {i.id: i.cluster for i in opened.items(made)}["thief"] == ""
