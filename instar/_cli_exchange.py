@@ -128,8 +128,8 @@ async def _import(config: Config, wish: _Wish) -> dict[str, Any]:
             made = await _exchange.write_candidate(workspace, active, ops)
             if wish.promote:
                 made = workspace.store.activate(made.id)
-            over = workspace.store.came_over() if wish.promote else []
-    return found | _made(made, len(ops), wish.promote, over)
+            held = workspace.store.came_over() if wish.promote else []
+    return found | _made(made, len(ops), wish.promote, held)
 
 
 def _after(
@@ -151,7 +151,7 @@ def _must_be_whole(loaded: Loaded) -> None:
 
 
 def _made(
-    generation: Generation, changes: int, promoted: bool, over: Sequence[Change]
+    generation: Generation, changes: int, promoted: bool, held: Sequence[Change]
 ) -> dict[str, Any]:
     from instar._holding import sentence
 
@@ -160,8 +160,8 @@ def _made(
     told = f"{number} in candidate {id}. Let it serve: instar generations promote {id}"
     if promoted:
         told = f"{number} made. Active: {id} (before: {generation.parent})"
-    if over:
-        told += f"\n{sentence(over)}"
+    if held:
+        told += f"\n{sentence(held)}"
     return {"written": changes, "generation": id, "promoted": promoted, "told": told}
 
 
