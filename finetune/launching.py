@@ -65,6 +65,7 @@ class Launched:
                 f"{processes} processes with {micro} rows at a time cannot share the {config.batch} "
                 f"rows of a step: change train.processes, {whose}.batch or {whose}.micro."
             )
+        self.config = config
         self._settings = config.model_dump(mode="json") | {"micro": micro}
 
     def train(

@@ -216,6 +216,17 @@ class Registry:
             )
         return adapter.model_copy(update={"path": str(self.root / name)})
 
+    def why_not(self, name: str) -> str:
+        """Why a recorded adapter cannot be served, in a few words; empty where it can.
+
+        Raises:
+            UnknownName: None of this name is recorded.
+        """
+        if self._store.adapter(name).pruned is not None:
+            return f"adapter {name} was pruned"
+        why = self._wrong(name)
+        return f"adapter {name} cannot be served: {why}" if why else ""
+
     def faults(self) -> list[Fault]:
         """Everything in the folder that is not served, and recorded adapters that are gone."""
         kept = self._store.adapters()
@@ -239,15 +250,18 @@ class Registry:
             why = "whole, but not recorded: training ended just before"
         return self._told(folder, why) if why else None
 
-    def _check(self, name: str) -> None:
+    def _wrong(self, name: str) -> str | None:
         folder = self.root / name
-        why = broken(folder) if folder.exists() else "its folder is gone"
+        return broken(folder) if folder.exists() else "its folder is gone"
+
+    def _check(self, name: str) -> None:
+        why = self._wrong(name)
         if why:
-            fault = self._told(folder, why)
+            fault = self._told(self.root / name, why)
             raise WorkspaceError(f"Adapter {name} cannot be served: {why}. {fault.remedy}")
 
     def _told(self, folder: Path, why: str) -> Fault:
-        """What is wrong with a folder and what to do: without what serves no evolution goes on."""
+        """What is wrong with a folder and what to do: only without what serves no evolution goes on."""
         active = self._store.active()
         if active is not None and active.adapter == folder.name:
             remedy = (
@@ -255,8 +269,8 @@ class Registry:
                 "instar generations rollback"
             )
         else:
-            there = f"Delete it (rm -r {folder}); the" if folder.exists() else "The"
-            remedy = f"{there} next instar evolve trains a new one."
+            there = f"Delete it (rm -r {folder}). " if folder.exists() else ""
+            remedy = f"{there}Evolution goes on without it and trains another: instar evolve"
         return Fault(path=str(folder), why=why, remedy=remedy)
 
 

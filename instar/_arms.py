@@ -21,14 +21,16 @@ def fullest(workspace: Workspace, active: Generation) -> Generation:
     """The newest undecided candidate that adds an adapter to a generation, else that generation.
 
     It has all that the other has and the adapter that the gate could not decide on, so that the
-    arms with it can be measured.
+    arms with it can be measured; where files of that adapter are damaged they cannot.
     """
     found = [
         g
         for g in workspace.store.generations()
         if g.parent == active.id
-        and g.adapter not in (None, active.adapter)
+        and g.adapter is not None
+        and g.adapter != active.adapter
         and g.status is GenerationStatus.CANDIDATE
+        and not workspace.registry.why_not(g.adapter)
     ]
     return max(found, key=lambda g: g.seq, default=active)
 

@@ -141,5 +141,10 @@ def _summary(found: dict[str, Any]) -> str:
     if measured:
         lines += [arm_table(measured), ""]
     lines += answer_lines(found["answers"])
+    lines += [
+        f"No adapter in turn {one['turn']}: {one['reason']}"
+        for one in found["trained"]
+        if one["adapter"] is None
+    ]
     lines += [f"Active: {found['active']}", f"Report: {found['report']}"]
     return "\n".join(lines)

@@ -29,7 +29,7 @@ from instar.types import Generation, GenerationStatus, Split, Trajectory
 if TYPE_CHECKING:
     from finetune.gate import GateConfig
 
-__all__ = ["gate_adapter", "gate_memory", "measured", "promote", "settled", "unmeasured"]
+__all__ = ["able", "gate_adapter", "gate_memory", "measured", "promote", "settled", "unmeasured"]
 
 
 async def gate_memory(loop: Loop, key: str, state: State) -> Output:
@@ -44,14 +44,37 @@ async def gate_memory(loop: Loop, key: str, state: State) -> Output:
 async def gate_adapter(loop: Loop, key: str, state: State) -> Output:
     """The new adapter on top of the winner against the winner."""
     trained = loop.store.stage(f"g{state['turn']}/train") or {}
-    name = trained.get("adapter")
     winner = state["winner"]
-    if name is None or loop.store.generation(winner).adapter == name:
-        reason = trained.get("reason", "the adapter is the one in use")
+    reason = _no_candidate(loop, key, trained, winner)
+    if reason:
         return Output({"adapter": ""}, {"verdict": unmeasured(reason), "candidate": None})
-    candidate = add_generation(loop, state["turn"], winner, "adapter", name)
+    candidate = add_generation(loop, state["turn"], winner, "adapter", trained["adapter"])
     done = await measured(loop, key, candidate.id, winner)
     return done._replace(state={"adapter": candidate.id, "winner": done.state["winner"]})
+
+
+def _no_candidate(loop: Loop, key: str, trained: Mapping[str, Any], winner: str) -> str:
+    """Why the turn has no adapter to measure; empty where it has one."""
+    name = trained.get("adapter")
+    if name is None:
+        return str(trained.get("reason", "no adapter was trained"))
+    if loop.store.generation(winner).adapter == name:
+        return "the adapter is the one in use"
+    why = loop.workspace.registry.why_not(name)
+    if why:
+        loop.progress.say(f"{key}: {why}")
+    return why
+
+
+def able(loop: Loop, key: str, winner: str, active: str) -> str:
+    """The winner, or where files of its adapter are damaged since the last before it that can serve."""
+    for id in loop.store.ancestry(winner):
+        adapter = loop.store.generation(id).adapter
+        why = "" if adapter is None else loop.workspace.registry.why_not(adapter)
+        if not why or id == active:  # nothing stands behind what serves
+            return id
+        loop.progress.say(f"{key}: {id} is left out: {why}")
+    return active
 
 
 async def measured(loop: Loop, key: str, candidate: str, active: str) -> Output:
@@ -205,7 +228,8 @@ async def promote(loop: Loop, key: str, state: State) -> Output:
     Where somebody has let another one serve since the turn began, nothing was compared with that one, so it stays.
     """
     store = loop.store
-    active, winner = state["active"], state["winner"]
+    active = state["active"]
+    winner = able(loop, key, state["winner"], active)
     told = f"{key}: {_sentence(active, winner)}"
     serves = _serving(store)
     if serves not in (active, winner):  # the winner itself where a promotion was cut short

@@ -92,8 +92,7 @@ def require(config: Config) -> None:
         )
     if config.train.trainer != "off":
         _must_fit(config.train.curator, config.train.trainer)
-        if config.train.processes > 1:
-            trainer(config)
+        trainer(config)
 
 
 def trainer(config: Config) -> Any:

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.runner import episode_seed
-from instar._gating import measured, unmeasured
+from instar._gating import able, measured, settled, unmeasured
 from instar._loop import Job, Loop, Output, State, draw
 from instar._stages import add_generation
 from instar.compose import Serving
@@ -37,7 +37,7 @@ _POOL = 8
 
 async def moult(loop: Loop, key: str, state: State) -> Output:
     """Measure under the adapter which groups still need their memories, and shed the others."""
-    bearer = _bearer(loop, state)
+    bearer = _bearer(loop, key, state)
     groups = _groups(loop, bearer)
     reason = _none(loop, bearer, groups)
     tasks = {} if reason else _tasks(loop, key, groups)
@@ -59,16 +59,18 @@ async def moult(loop: Loop, key: str, state: State) -> Output:
     return Output({"moulted": candidate.id}, facts | {"candidate": candidate.id}, [*kept, *shed])
 
 
-def _bearer(loop: Loop, state: State) -> Generation:
+def _bearer(loop: Loop, key: str, state: State) -> Generation:
     """Who has the adapter: the winner, or the candidate that the gate left undecided.
 
     One that does what the memories do as well looks no better beside them. It pays by what it makes
     needless, which only its moult can show.
     """
-    store, winner = loop.store, loop.store.generation(state["winner"])
+    store = loop.store
+    winner = store.generation(able(loop, key, state["winner"], state["active"]))
     candidate = store.generation(state["adapter"]) if state.get("adapter") else winner
-    undecided = (candidate.verdict or {}).get("decision") == "undecided"
-    return candidate if undecided else winner
+    if (candidate.verdict or {}).get("decision") != "undecided":
+        return winner
+    return store.generation(able(loop, key, candidate.id, winner.id))
 
 
 def _groups(loop: Loop, generation: Generation) -> dict[str, list[MemoryItem]]:
@@ -177,7 +179,11 @@ def _shed(loop: Loop, key: str, items: Sequence[MemoryItem], candidate: str) -> 
 
 async def gate_moult(loop: Loop, key: str, state: State) -> Output:
     """What has shed against what has not."""
-    candidate, winner = state.get("moulted") or "", state["winner"]
+    candidate = state.get("moulted") or ""
+    winner = able(loop, key, state["winner"], state["active"])
+    if candidate and able(loop, key, candidate, winner) != candidate:
+        verdict = unmeasured("files of its adapter are damaged")
+        return settled(loop, candidate, winner, verdict, [])
     if not candidate:
         reason = (loop.store.stage(f"g{state['turn']}/moult") or {}).get(
             "reason", "nothing was shed"

@@ -10,7 +10,8 @@ from typing import Any
 from instar._curating import asked_model
 from instar._loop import Loop
 from instar._methods import build
-from instar._stages import describe, train_adapter
+from instar._stages import describe
+from instar._training import train_adapter
 from instar.errors import UserError
 from instar.types import Generation
 
@@ -68,7 +69,7 @@ async def _train(
     found.save(loop.workspace.path / "datasets" / found.hash)
     adapter = None
     for time in range(1, times + 1):
-        adapter = await train_adapter(loop, f"{key}/{time}", found.hash, adapter)
+        adapter = await train_adapter(loop, f"{key}/{time}", found, adapter)
     value = {**describe(found), "adapter": adapter}
     loop.store.finish_stage(key, value)
     return value

@@ -1,4 +1,4 @@
-"""The stages of a turn up to the training: start, practise, reflect, curate, train.
+"""The stages of a turn up to the training: start, practise, reflect, curate.
 
 A stage gets the loop, its key in the store and the state, and returns what it leaves behind. It
 may be killed anywhere and is then called again with the same key: what it has already written it
@@ -7,13 +7,9 @@ finds under that key and does not write twice.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from instar import _methods
 from instar._curating import curated
 from instar._loop import Job, Loop, Output, State, draw
 from instar._practice import choose, learn
@@ -21,9 +17,7 @@ from instar._reflecting import distil, forget, weigh
 from instar._returning import came_back
 from instar.auditing import trusted
 from instar.compose import Serving
-from instar.errors import ConfigError
 from instar.recorded import READ, unread
-from instar.threads import give_back, in_thread
 from instar.types import (
     Generation,
     GenerationStatus,
@@ -32,7 +26,7 @@ from instar.types import (
     content_hash,
 )
 
-__all__ = ["curate", "practise", "reflect", "start", "train"]
+__all__ = ["add_generation", "curate", "describe", "practise", "reflect", "start"]
 
 
 async def start(loop: Loop, key: str, state: State) -> Output:
@@ -165,128 +159,3 @@ def describe(found: Any) -> dict[str, Any]:
         "summary": found.summary,
         "trajectories": behind(found.rows),
     }
-
-
-async def train(loop: Loop, key: str, state: State) -> Output:
-    """Train an adapter on the curated rows, unless there is a reason not to."""
-    curated = loop.store.stage(f"g{state['turn']}/curate") or {}
-    active = loop.store.generation(state["active"])
-    reason = _no_training(loop, curated, active)
-    if reason:
-        loop.progress.say(f"{key}: {reason}")
-        return Output({}, {"adapter": None, "reason": reason, "rows": curated["rows"]})
-    parent = _newest_adapter(loop, active, state["turn"])
-    if loop.config.train.dry_run:
-        found = await try_training(loop, key, curated["dataset"], parent)
-        loop.progress.say(f"{key}: {found['summary']}")
-        facts = {"adapter": None, "reason": found["summary"], "rows": curated["rows"]}
-        return Output({}, facts | {"dry_run": found})
-    adapter = await train_adapter(loop, key, curated["dataset"], parent)
-    metrics = loop.store.adapter(adapter).metrics
-    cut = _cut_short(metrics)
-    if cut:
-        loop.progress.say(f"{key}: {cut}")
-    facts = {"adapter": adapter, "rows": curated["rows"], "metrics": dict(metrics)}
-    return Output({}, facts)
-
-
-def _newest_adapter(loop: Loop, active: Generation, turn: int) -> str | None:
-    """The adapter in use, or one made since that the gate left undecided.
-
-    Its practise goes on in this turn, and so may its training. One that was rejected, that belongs
-    to another base, or that came after a generation since rolled back is out.
-    """
-    from finetune.registry import base_hash
-
-    line = set(loop.store.ancestry(active.id))
-    folder = loop.workspace.models.folder
-    assert folder is not None
-    base = base_hash(folder)
-    made: dict[str, int] = {}
-    for one in loop.store.generations():
-        undecided = one.status is GenerationStatus.CANDIDATE and one.parent in line
-        if one.adapter and one.seq < turn and (one.id in line or undecided):
-            made.setdefault(one.adapter, one.seq)
-    fitting = [name for name in made if loop.store.adapter(name).base == base]
-    return max(fitting, key=lambda name: made[name], default=None)
-
-
-def _cut_short(metrics: Mapping[str, Any]) -> str:
-    """A sentence where time ended a training; how far it came then depends on the machine."""
-    made, planned = metrics.get("steps"), metrics.get("steps_planned")
-    if made is None or planned is None or made >= planned:
-        return ""
-    return f"time ended it after {made} of {planned} steps; for more: -o train.minutes=5"
-
-
-def _no_training(loop: Loop, curated: dict[str, Any], active: Generation) -> str:
-    model = loop.workspace.models
-    if loop.config.train.trainer == "off":
-        return "training is off (train.trainer=off)"
-    if model.folder is None:
-        return f"model {model.name} runs elsewhere; only a local model can be trained here"
-    if not curated["rows"]:
-        return str(curated.get("summary", "no verified success to train on"))
-    if active.adapter and loop.store.adapter(active.adapter).dataset == curated["dataset"]:
-        return "nothing new to train on"
-    return ""
-
-
-async def train_adapter(loop: Loop, key: str, dataset: str, parent: str | None) -> str:
-    """Train on a saved dataset and record the adapter; returns its name."""
-    workspace = loop.workspace
-    trainer, given = _trainer(loop, dataset, parent)
-    out = workspace.path / "adapters"
-    with loop.progress.stage(key) as tally:
-        if hasattr(trainer, "progress"):
-
-            def watch(p: Any) -> None:
-                tally.at(p.step, p.steps, f"loss {p.loss:.3f}")
-                loop.may_go_on()
-
-            trainer.progress = watch
-        seed = draw(loop.config, key)
-        try:
-            adapter = await in_thread(lambda: trainer.train(*given, out, seed))
-        except asyncio.CancelledError:
-            # Processes of its own would go on while the workspace is not held any more.
-            getattr(trainer, "leave", lambda: None)()
-            raise
-        give_back()
-    return workspace.registry.record(adapter).name
-
-
-async def try_training(loop: Loop, key: str, dataset: str, parent: str | None) -> dict[str, Any]:
-    """What a training on a saved dataset would take.
-
-    Raises:
-        ConfigError: The trainer cannot say.
-    """
-    name = loop.config.train.trainer
-    trainer, given = _trainer(loop, dataset, parent)
-    if not hasattr(trainer, "dry_run"):
-        raise ConfigError(f"The trainer {name} has no dry run: leave out train.dry_run")
-    with loop.progress.stage(key):
-        seed = draw(loop.config, key)
-        found: dict[str, Any] = await in_thread(lambda: trainer.dry_run(*given, seed))
-        give_back()
-    return found
-
-
-def _trainer(
-    loop: Loop, dataset: str, parent: str | None
-) -> tuple[Any, tuple[Any, Path, Path | None]]:
-    """The trainer, and what it is given: rows, base, and the adapter before."""
-    from finetune.curate.base import RowSet
-
-    config, workspace = loop.config, loop.workspace
-    trainer = _methods.trainer(config)
-    rows = RowSet.load(workspace.path / "datasets" / dataset)
-    before = Path(workspace.registry.get(parent).path) if parent else None
-    behind = {row["trajectory"] for row in rows.rows if "trajectory" in row}
-    base = workspace.models.folder
-    assert base is not None
-    if hasattr(trainer, "open_episode"):
-        tasks = {t.id: t.task for t in loop.store.trajectories(ids=behind)}
-        trainer.open_episode = lambda row, seed: workspace.home.open(tasks[row["trajectory"]], seed)
-    return trainer, (rows, base, before)

@@ -38,7 +38,8 @@ from instar._prompting import evolve_prompts, gate_prompts
 from instar._rebasing import leave_adapter
 from instar._reporting import report
 from instar._runs import begin, close, current_turn, open_turn, runs
-from instar._stages import curate, practise, reflect, start, train
+from instar._stages import curate, practise, reflect, start
+from instar._training import train, trained
 from instar.answers import last_answers
 from instar.compose import Workspace
 from instar.errors import WorkspaceError
@@ -297,4 +298,5 @@ def summary(workspace: Workspace, run: str) -> dict[str, Any]:
         "run": run,
         "summary": reported.get("summary"),
         "answers": last_answers(workspace.store.stages("g")),
+        "trained": trained(workspace.store, run),
     }

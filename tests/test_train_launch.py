@@ -20,7 +20,8 @@ from finetune.train.grpo import GroupRelative
 from finetune.train.sft import SupervisedFineTuning
 from instar import _methods
 from instar._loop import Loop
-from instar._stages import start, train
+from instar._stages import start
+from instar._training import train
 from instar.compose import Workspace
 from instar.config import load_config
 from instar.errors import ConfigError, InstarError, Stopped, UserError

@@ -16,7 +16,8 @@ from finetune.curate.base import RowSet
 from finetune.train._resume import Checkpoints
 from finetune.train.sft import SupervisedFineTuning
 from instar._loop import Loop
-from instar._stages import start, train
+from instar._stages import start
+from instar._training import train
 from instar.compose import Workspace
 from instar.config import load_config
 from instar.errors import InstarError, MissingExtra, UserError
