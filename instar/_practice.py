@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from instar._loop import Loop, State, draw, some
 from instar._methods import build
-from instar._proposing import Proposed, last_state, propose
+from instar._proposing import Proposed, propose
 from instar.compose import Serving
 from instar.contracts import Selector
 from instar.types import Score, Split, Status, Task, Trajectory
@@ -65,10 +65,18 @@ async def _choose(loop: Loop, key: str, state: State, serving: Serving) -> dict[
 
 
 def _selector(loop: Loop, key: str) -> Selector:
-    selector: Selector = build("curriculum.select", loop.config.curriculum.select, loop.config)
-    state = last_state(loop, "selector")
-    if state:
-        selector.load_state_dict(state)
+    """The selector, which goes on from what it has learnt itself; that of another says nothing to it."""
+    name = loop.config.curriculum.select
+    selector: Selector = build("curriculum.select", name, loop.config)
+    fresh = selector.state_dict()
+    rounds = [v for k, v in loop.store.stages("g").items() if "practise" in k and "selector" in v]
+    for kept in reversed(rounds):
+        state = kept["selector"]
+        # Rounds of an older workspace do not say whose it is; then it is known by its form.
+        own = kept["selected_by"] == name if "selected_by" in kept else state.keys() == fresh.keys()
+        if own:
+            selector.load_state_dict(state)
+            break
     return selector
 
 
@@ -88,4 +96,5 @@ def learn(loop: Loop, key: str, done: Sequence[Trajectory], plan: Plan) -> dict[
         "clean": sum(t.score.status == Status.PASS for t in done),
         "home": len(done),
         "selector": selector.state_dict(),
+        "selected_by": loop.config.curriculum.select,
     }

@@ -30,7 +30,7 @@ from instar.contracts import (
 )
 from instar.types import Status, Task, TaskDraft
 
-__all__ = ["Proposed", "last_state", "propose"]
+__all__ = ["Proposed", "propose"]
 
 Witness = Callable[[TaskDraft, Task], Awaitable[bool]]
 
@@ -113,7 +113,7 @@ def _context(loop: Loop, earlier: str, selector: Selector) -> Context:
 def _made(loop: Loop, name: str) -> Stateful:
     """A proposer that goes on from where it was."""
     proposer: Stateful = build("curriculum.propose", name, loop.config)
-    before = last_state(loop, "proposers").get(name)
+    before = _last_states(loop).get(name)
     if before:
         proposer.load_state_dict(before)
     return proposer
@@ -166,7 +166,8 @@ def _witness(loop: Loop, key: str, serving: Serving) -> Witness:
     return tried
 
 
-def last_state(loop: Loop, name: str) -> dict[str, Any]:
-    """State of a method after the latest round that kept one."""
-    found = [v[name] for k, v in loop.store.stages("g").items() if "practise" in k and name in v]
+def _last_states(loop: Loop) -> dict[str, Any]:
+    """States of the proposers after the latest round that kept some."""
+    key = "proposers"
+    found = [v[key] for k, v in loop.store.stages("g").items() if "practise" in k and key in v]
     return dict(found[-1]) if found else {}

@@ -11,6 +11,7 @@ from test_evolve import config
 from curriculum.select.band import Band
 from curriculum.select.base import Hint
 from instar._loop import Loop
+from instar._practice import Plan, _selector, learn
 from instar._proposing import propose
 from instar.compose import Serving, Workspace
 from instar.progress import Progress
@@ -88,6 +89,31 @@ async def test_hints_of_the_selector_reach_the_proposers(tmp_path):
         families = [t.family for t in found.tasks]
         first = families[: families.count(group)]
         assert group in families and set(first) == {group}
+
+
+@pytest.mark.parametrize(("one", "other"), [("sec", "band"), ("band", "sec"), ("sec", "uniform")])
+async def test_a_selector_goes_on_from_its_own_state_and_never_from_that_of_another(
+    tmp_path, one, other
+):
+    async with opened(tmp_path, f"curriculum.select={one}") as workspace:
+        await lived(workspace, 4)
+        done = [t for t in workspace.store.trajectories() for _ in range(2)]
+        loop = Loop(workspace, Progress(quiet=True))
+        fresh = _selector(loop, KEY).state_dict()
+        facts = learn(loop, EARLIER, done, Plan([t.task for t in done], [], {}))
+        workspace.store.finish_stage(EARLIER, facts)
+        learnt = _selector(loop, KEY).state_dict()
+        assert learnt == facts["selector"] != fresh
+    async with opened(tmp_path, f"curriculum.select={other}") as workspace:
+        loop = Loop(workspace, Progress(quiet=True))
+        anew = _selector(loop, KEY).state_dict()
+        assert not any(anew.values())
+        workspace.store.finish_stage(KEY, {"selector": anew, "selected_by": other})
+        unnamed = {"selector": facts["selector"]}  # as an older workspace has it
+        workspace.store.finish_stage("g2/practise_1", unnamed)
+        assert _selector(loop, "g2/practise_2").state_dict() == anew
+    async with opened(tmp_path, f"curriculum.select={one}") as workspace:
+        assert _selector(Loop(workspace, Progress(quiet=True)), KEY).state_dict() == learnt
 
 
 @pytest.mark.parametrize("split", [Split.GATE, Split.HELD_OUT])

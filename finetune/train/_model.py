@@ -172,7 +172,7 @@ class Weights:
             raise InstarError(f"Training changed the base model ({changed[0]}): nothing was kept.")
         after = dict(_parameters(model, trained=True))
         if not all(bool(p.isfinite().all()) for p in after.values()):
-            raise UserError("The training diverged: lower the learning rate, as in -o train.lr=0.0002")
+            raise UserError("The training diverged: lower the learning rate with -o train.lr=...")
         moved = sum(not p.equal(self._adapter[n]) for n, p in after.items())
         if not moved:
             raise UserError(f"The training moved nothing: {remedy}.")
