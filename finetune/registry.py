@@ -30,6 +30,7 @@ __all__ = [
     "Registry",
     "base_hash",
     "broken",
+    "file_hash",
     "sealed_files",
     "seal",
     "workspace_beside",
@@ -59,10 +60,11 @@ def base_hash(folder: Path) -> str:
         raise UserError(f"No model weights in {folder}: name a folder with *.safetensors files.")
     shape = folder / "config.json"
     found = [*files, shape] if shape.exists() else files
-    return content_hash([_file_hash(f) for f in found])
+    return content_hash([file_hash(f) for f in found])
 
 
-def _file_hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """Hash of a file, which is read anew only where it was changed."""
     facts = path.stat()
     return _hash_once(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
 
@@ -106,7 +108,7 @@ def seal(
         recipe: Settings of the training.
         metrics: What was measured; no part of the name.
     """
-    files = {name: _file_hash(written / name) for name in _LOADED}
+    files = {name: file_hash(written / name) for name in _LOADED}
     lineage = {"base": base, "parent": parent, "dataset": dataset, "recipe": dict(recipe)}
     name = content_hash({"files": files, **lineage})
     target = adapters / name
@@ -151,7 +153,7 @@ def broken(folder: Path) -> str | None:
     for name in _LOADED:
         if not (folder / name).is_file():
             return f"{name} is missing"
-        if _file_hash(folder / name) != files.get(name):
+        if file_hash(folder / name) != files.get(name):
             return f"{name} was changed or is cut short"
     return None
 

@@ -55,9 +55,8 @@ async def train(loop: Loop, key: str, state: State) -> Output:
     except UserError as error:
         return _without(loop, key, kept, f"the training gave no adapter: {error}")
     metrics = loop.store.adapter(adapter).metrics
-    cut = _cut_short(metrics)
-    if cut:
-        loop.progress.say(f"{key}: {cut}")
+    for told in filter(None, (_begun_anew(metrics), _cut_short(metrics))):
+        loop.progress.say(f"{key}: {told}")
     facts = {"adapter": adapter, "rows": kept["rows"], "metrics": dict(metrics)}
     return Output({}, facts)
 
@@ -143,6 +142,12 @@ def _cut_short(metrics: Mapping[str, Any]) -> str:
     if made is None or planned is None or made >= planned:
         return ""
     return f"time ended it after {made} of {planned} steps; for more: -o train.minutes=5"
+
+
+def _begun_anew(metrics: Mapping[str, Any]) -> str:
+    """A sentence where a training that broke off could not go on from where it was."""
+    why = metrics.get("begun_anew")
+    return f"the training was begun anew: {why}" if why else ""
 
 
 def _no_training(loop: Loop, curated: dict[str, Any], active: Generation) -> str:

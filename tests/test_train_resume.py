@@ -87,6 +87,19 @@ def test_who_asks_to_leave_loses_nothing_and_gets_the_same_adapter(base, whole, 
     assert not (tmp_path / "training").exists()
 
 
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.pt", "whole.json"])
+def test_a_training_whose_checkpoint_is_damaged_begins_anew(base, whole, tmp_path, name):
+    out = tmp_path / "adapters"
+    with pytest.raises(Enough):
+        trainer(leave_at(2)).train(ROWS, base, None, out, 3)
+    (file,) = (tmp_path / "training").glob(f"*/checkpoint-2/{name}")
+    file.write_bytes(file.read_bytes()[:-100] if name != "whole.json" else b"{")
+    made = trainer().train(ROWS, base, None, out, 3)
+    assert made.name == whole.name and made.metrics["steps_before"] == 0
+    assert made.metrics["begun_anew"] == "checkpoint-2 was damaged"
+    assert not (tmp_path / "training").exists() and "begun_anew" not in whole.metrics
+
+
 def test_another_seed_or_recipe_begins_anew(base, tmp_path):
     with pytest.raises(Enough):
         trainer(leave_at(2)).train(ROWS, base, None, tmp_path / "adapters", 3)

@@ -2,7 +2,8 @@
 
 They lie beside the folder of adapters under a key made of everything that decides the result: a
 training with other rows, base, recipe or seed begins anew. A checkpoint counts from the moment its
-last file is there, which is written last and renamed into place; the one before it goes after that.
+last file is there, which is written last and renamed into place; the one before it goes after that. It
+names the hash of every other file: one that was damaged since does not count either.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from finetune.registry import file_hash
 from finetune.train import _ranks
 from instar.failpoints import reach
 
@@ -33,6 +35,9 @@ class Checkpoints:
         key: Of the training.
         every: Seconds from one to the next; None saves none.
         clock: Seconds that only grow.
+
+    Attributes:
+        damaged: Names of those that were found to be so.
     """
 
     def __init__(
@@ -45,16 +50,28 @@ class Checkpoints:
         self.folder = adapters.parent / "training" / key
         self._every, self._clock = every, clock
         self._saved = clock()
+        self.damaged: set[str] = set()
 
     def latest(self) -> Path | None:
         """The newest whole checkpoint."""
-        whole = [path.parent for path in self.folder.glob(f"checkpoint-*/{_WHOLE}")]
-        return max(whole, key=_step, default=None)
+        sealed = [path.parent for path in self.folder.glob(f"checkpoint-*/{_WHOLE}")]
+        return max(filter(self._whole, sealed), key=_step, default=None)
 
     def facts(self, checkpoint: Path) -> dict[str, Any]:
         """What was kept with a checkpoint."""
-        found: dict[str, Any] = json.loads((checkpoint / _WHOLE).read_text(encoding="utf-8"))
+        found: dict[str, Any] = _read(checkpoint)["facts"]
         return found
+
+    def _whole(self, checkpoint: Path) -> bool:
+        """Whether a checkpoint is what was sealed."""
+        try:
+            files, _ = _read(checkpoint)["files"], dict(self.facts(checkpoint))
+            whole = all(file_hash(checkpoint / name) == files[name] for name in files)
+        except (OSError, ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            self.damaged.add(checkpoint.name)
+        return whole
 
     @property
     def wanted(self) -> bool:
@@ -71,11 +88,12 @@ class Checkpoints:
         if not _ranks.first():
             return
         folder = self.folder / f"checkpoint-{step}"
-        for path in folder.iterdir():
-            _flush(path)
+        files = {path.name: file_hash(path) for path in folder.iterdir()}
+        for name in files:
+            _flush(folder / name)
         reach("train.checkpoint")
         beside = folder / f".{_WHOLE}"
-        beside.write_text(json.dumps(dict(facts)), encoding="utf-8")
+        beside.write_text(json.dumps({"facts": dict(facts), "files": files}), encoding="utf-8")
         _flush(beside)
         beside.rename(folder / _WHOLE)
         self._saved = self._clock()
@@ -111,6 +129,10 @@ class Checkpoints:
         for path in self.folder.parent.glob("*"):
             if path != self.folder and time.time() - path.stat().st_mtime > _STALE:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _read(checkpoint: Path) -> Any:
+    return json.loads((checkpoint / _WHOLE).read_text(encoding="utf-8"))
 
 
 def _step(checkpoint: Path) -> int:

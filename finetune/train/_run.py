@@ -205,6 +205,8 @@ class AdapterTraining(ABC):
         metrics = plan.metrics | _course(watch, plan, self.config.batch)
         metrics |= {"moved": moved, "device": job.device, "processes": _ranks.count()}
         metrics |= anchors.drift(untrained, anchors.losses(trainer.model, job.pad, job.autocast))
+        if checkpoints.damaged and not watch.resumed:
+            metrics["begun_anew"] = f"{', '.join(sorted(checkpoints.damaged))} was damaged"
         metrics["seconds_with_loading"] = round(time.monotonic() - began, 2)
         sealed = self._sealed(job, trainer.model, watch, out, metrics) if _ranks.first() else None
         made = _ranks.from_first(sealed)
