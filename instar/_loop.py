@@ -115,6 +115,18 @@ class Loop:
         if self.limits is not None:
             self.limits.check()
 
+    def limited(self, solve: Solve) -> Solve:
+        """The same way to attempt a task, within the limits: none begins after, and each counts."""
+
+        async def attempt(task: Task, seed: int) -> Trajectory:
+            self.may_go_on()
+            found = await solve(task, seed)
+            if self.limits is not None:
+                self.limits.spend(found.usage)
+            return found
+
+        return attempt
+
     @property
     def store(self) -> Store:
         """Where everything is kept."""
@@ -166,11 +178,10 @@ class Loop:
 
         faults: list[Trajectory] = []
 
+        attempt = self.limited(solve)
+
         async def work(job: Job) -> None:
-            self.may_go_on()
-            found = await solve(job.task, job.seed)
-            if self.limits is not None:
-                self.limits.spend(found.usage)
+            found = await attempt(job.task, job.seed)
             name = content_hash([key, job.task.id, job.seed])
             found = found.model_copy(update={"id": name})
             done[job.key] = found

@@ -17,7 +17,7 @@ from curriculum.checks import Refused, check
 from curriculum.propose.base import Context
 from curriculum.select.base import Hinting
 from instar._exploring import Ground
-from instar._loop import Loop, draw
+from instar._loop import Job, Loop, draw
 from instar._methods import build
 from instar.compose import Serving
 from instar.contracts import (
@@ -28,6 +28,7 @@ from instar.contracts import (
     Selector,
     Stateful,
 )
+from instar.progress import Tally
 from instar.types import Status, Task, TaskDraft
 
 __all__ = ["Proposed", "propose"]
@@ -149,16 +150,18 @@ def _witness(loop: Loop, key: str, serving: Serving) -> Witness:
     if oracle is not None:
 
         async def asked(draft: TaskDraft, task: Task) -> bool:
+            loop.may_go_on()
             score = await oracle(task, draw(config, key, task.id, "witness"))
             return bool(score.status is Status.PASS)
 
         return asked
     solve = loop.workspace.solver(serving, world, "witness", sampled=True)
+    stage = f"{key}/witness"
 
     async def tried(draft: TaskDraft, task: Task) -> bool:
         for attempt in range(config.practise.attempts):
-            found = await solve(task, draw(config, key, task.id, "witness", attempt))
-            loop.store.save_trajectory(found, stage=f"{key}/witness")
+            job = Job(task, draw(config, key, task.id, "witness", attempt))
+            [found] = await loop.collect(stage, [job], solve, Tally(None, stage, 1))
             if found.score.status is Status.PASS:
                 return True
         return False

@@ -12,10 +12,20 @@ from typing import Any, TypeAlias
 from instar.store import Store
 from instar.types import MemoryStatus, Status
 
-__all__ = ["curriculum", "ledger", "moults", "trainings", "verdicts"]
+__all__ = [
+    "FIGURES",
+    "curriculum",
+    "ledger",
+    "measured_before",
+    "moults",
+    "trainings",
+    "verdicts",
+]
 
 Stages: TypeAlias = Mapping[str, dict[str, Any]]
 
+FIGURES = ("success", "interval", "n")
+"""What a report keeps of each generation that served."""
 _ROUNDS = ("practise_1", "practise_2")
 _GATES = ("gate_memory", "gate_prompts", "gate_adapter", "gate_moult")
 _KEPT = ("sentence", "margin", "group_margin", "planned", "looks", "test", "unknown")
@@ -45,6 +55,21 @@ def _of(stages: Stages, names: Sequence[str]) -> list[tuple[str, str, dict[str, 
         for k, v in stages.items()
         if k.partition("/")[2] in names
     ]
+
+
+# What is measured
+
+
+def measured_before(store: Store, under: str) -> dict[str, dict[str, Any]]:
+    """Figures of generations that reports have measured under these conditions, by id."""
+    reports = [v for k, v in store.stages("run").items() if k.endswith("/report")]
+    return {
+        id: figures
+        for kept in reports
+        if kept.get("under") == under
+        for id, figures in kept["points"].items()
+        if figures["n"]
+    }
 
 
 # The gate

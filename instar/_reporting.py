@@ -1,14 +1,17 @@
 """The last stage of a run: what was learnt, measured on held-out tasks, as a page.
 
 It serves the active generation, with an undecided adapter on top of it if there is one, in four
-arms, and each generation that was active before it whole.
+arms, and each generation that was active before it whole, unless an earlier report has measured that
+one under the same conditions.
 Nothing that learns reads what is measured here.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks import runner
@@ -18,12 +21,22 @@ from benchmarks.report import ReportData, write
 from benchmarks.runner import Line, Settings, write_json
 from benchmarks.summary import arm_figures, summarise
 from instar._arms import fullest, lacking
+from instar._gate_reuse import conditions
 from instar._loop import Loop, Output, State
-from instar._report_loop import curriculum, ledger, moults, trainings, verdicts
+from instar._report_loop import (
+    FIGURES,
+    curriculum,
+    ledger,
+    measured_before,
+    moults,
+    trainings,
+    verdicts,
+)
 from instar._worthing import valued
 from instar.compose import Serving, Workspace
 from instar.contracts import Solve
-from instar.types import Generation, GenerationStatus, Split, Task
+from instar.errors import UserError
+from instar.types import Generation, GenerationStatus, Split, Task, content_hash
 
 __all__ = ["leakage", "lineage", "report", "stage_table"]
 
@@ -46,6 +59,9 @@ async def report(loop: Loop, key: str, state: State) -> Output:
     arms = tuple(a for a in _ARMS if a not in missing)
     number = loop.config.report.tasks
     tasks = workspace.home.tasks(Split.HELD_OUT, number, loop.config.seed)
+    under = content_hash([conditions(loop), loop.config.seed, *(t.id for t in tasks)], 12)
+    between, known = _between(path, active, measured), measured_before(store, under)
+    known = {id: known[id] for id in between if id in known}
     settings = Settings(
         run=key.replace("/", "-"),
         benchmark=workspace.home.id,
@@ -54,7 +70,7 @@ async def report(loop: Loop, key: str, state: State) -> Output:
         model=loop.config.model.name,
         n=len(tasks),
         seed=loop.config.seed,
-        arms=(*arms, *_between(path, active, measured)),
+        arms=(*arms, *(id for id in between if id not in known)),
         left_out=missing,
     )
     folder = workspace.path / "runs" / settings.run
@@ -64,9 +80,11 @@ async def report(loop: Loop, key: str, state: State) -> Output:
     summary = summarise(shown, [x for x in lines if x.arm in arms], found)
     summary["levels"] = await levels(workspace.home, tasks)
     write_json(folder / "summary.json", summary)
-    files = write(folder, _data(loop, summary, _points(loop, path, lines), key))
+    points = _points(loop, path, lines, known)
+    files = write(folder, _data(loop, summary, points, key))
     loop.progress.say(f"Report: {files.html}")
     facts = {"html": str(files.html), "png": str(files.png), "summary": summary}
+    facts |= {"under": under, "points": {p["id"]: {k: p[k] for k in FIGURES} for p in points}}
     return Output({}, facts, [x.trajectory for x in lines])
 
 
@@ -97,10 +115,11 @@ async def _measure(
         for name in settings.arms
     }
     solvers: dict[str, Solve] = {
-        name: workspace.solver(serving, workspace.home, "report", arm=name)
+        name: loop.limited(workspace.solver(serving, workspace.home, "report", arm=name))
         for name, serving in servings.items()
     }
     folder = workspace.path / "runs" / settings.run
+    _leave_out(folder, settings)
     with loop.progress.stage("report", len(tasks) * len(solvers)) as tally:
         for line in runner.read_lines(folder):
             tally.add(line.trajectory.score.status)
@@ -118,20 +137,38 @@ async def _measure(
         )
 
 
-def _points(loop: Loop, path: Sequence[str], lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Success of each generation that served; the first is the arm base, the last one of the arms."""
+def _leave_out(folder: Path, settings: Settings) -> None:
+    """Take away what a report that broke off has measured of something else than is measured now."""
+    try:
+        same = not folder.exists() or runner.read_settings(folder) == settings
+    except UserError:
+        same = False
+    if not same:
+        shutil.rmtree(folder)
+
+
+def _points(
+    loop: Loop,
+    path: Sequence[str],
+    lines: Sequence[Line],
+    known: Mapping[str, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Success of each generation that served; the first is the arm base, the last one of the arms.
+
+    Those between were measured by this report or by one before.
+    """
     points = []
     ran = {x.arm for x in lines}
     for index, id in enumerate(path):
         generation = loop.store.generation(id)
         whole = _whole(loop, generation)
         arm = "base" if index == 0 else id if id in ran else whole
-        figures = arm_figures([x.trajectory for x in lines if x.arm == arm])
+        figures = known.get(id) or arm_figures([x.trajectory for x in lines if x.arm == arm])
         note = "learnt nothing" if index == 0 else _NOTES[whole]
-        known = {k: figures[k] for k in ("success", "interval", "n")}
+        own = {k: figures[k] for k in FIGURES}
         status = generation.status.value
         points.append(
-            {"label": f"g{generation.seq}", "note": note, "id": id, "status": status} | known
+            {"label": f"g{generation.seq}", "note": note, "id": id, "status": status} | own
         )
     return points
 

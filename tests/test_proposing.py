@@ -14,6 +14,9 @@ from instar._loop import Loop
 from instar._practice import Plan, _selector, learn
 from instar._proposing import propose
 from instar.compose import Serving, Workspace
+from instar.config import Limits as Settings
+from instar.errors import Stopped
+from instar.limits import Limits
 from instar.progress import Progress
 from instar.types import Score, Split, Status, TaskDraft
 
@@ -74,6 +77,21 @@ async def test_without_an_oracle_the_agent_itself_is_the_witness(tmp_path, monke
         done = {t.task.id for t in tried if t.score.status is Status.PASS}
         assert tried and {t.id for t in found.tasks} == done
         assert not workspace.store.trajectories(stage=KEY)
+
+
+async def test_witnesses_are_asked_within_the_limits_and_not_twice(tmp_path, monkeypatch):
+    async with opened(tmp_path, "practise.concurrency=1") as workspace:
+        await lived(workspace)
+        monkeypatch.setattr(workspace.home, "oracle", None)
+        limits = Limits(Settings(tokens=1), tmp_path)
+        loop = Loop(workspace, Progress(quiet=True), limits)
+        with pytest.raises(Stopped):
+            await propose(loop, KEY, EARLIER, BARE, Band(), random.Random(1))
+        (once,) = workspace.store.trajectories(purpose="witness")
+        assert limits.tokens == once.usage.tokens
+        await proposed(workspace)
+        tried = [(t.task.id, t.seed) for t in workspace.store.trajectories(purpose="witness")]
+        assert len(tried) == len(set(tried)) > 1
 
 
 async def test_hints_of_the_selector_reach_the_proposers(tmp_path):

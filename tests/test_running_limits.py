@@ -11,12 +11,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from stores import generation
+from test_evolve import config
 
+from benchmarks.runner import read_lines
 from instar._lease import leased, wants_gpu
+from instar._loop import Loop
+from instar._reporting import report
+from instar.compose import Workspace
 from instar.config import Limits as Settings
 from instar.config import load_config
 from instar.errors import Busy, ConfigError, Stopped
 from instar.limits import STOP, Limits
+from instar.progress import Progress
 from instar.types import Usage
 
 
@@ -159,3 +166,58 @@ def test_a_gpu_is_wanted_only_where_there_is_one(tmp_path):
     assert (
         wants_gpu("auto", driver) and wants_gpu("cuda:1", driver) and not wants_gpu("cpu", driver)
     )
+
+
+REPORT = "run1/report"
+
+
+async def reported(folder: Path, key: str, limited: Limits | None = None, *more: str) -> dict:
+    async with Workspace.open(
+        config(folder, "report.tasks=3", "practise.concurrency=1", *more)
+    ) as workspace:
+        loop = Loop(workspace, Progress(quiet=True), limited)
+        facts = (await report(loop, key, {"turn": 3})).facts
+        workspace.store.finish_stage(key, facts)
+        return facts
+
+
+async def test_a_report_stops_at_a_limit_and_measures_no_generation_twice(tmp_path):
+    async with Workspace.open(config(tmp_path)) as workspace:
+        for id, parent, status in (
+            ("g0", None, "retired"),
+            ("g1", "g0", "retired"),
+            ("g2", "g1", "active"),
+        ):
+            workspace.store.add_generation(generation(id, parent, status))
+        for turn, before in ((1, "g0"), (2, "g1")):
+            workspace.store.finish_stage(f"g{turn}/promote", {"before": before})
+    (tmp_path / STOP).touch()
+    with pytest.raises(Stopped, match="remove it to go on"):
+        await reported(tmp_path, REPORT, limits(tmp_path))
+    (tmp_path / STOP).unlink()
+    folder = tmp_path / "runs" / "run1-report"
+    assert not read_lines(folder)
+    counted = limits(tmp_path, tokens=1)
+    with pytest.raises(Stopped, match="tokens were used"):
+        await reported(tmp_path, REPORT, counted)
+    begun = {x.key for x in read_lines(folder)}
+    assert begun and counted.tokens > 1
+    first = await reported(tmp_path, REPORT)
+    assert begun < {x.key for x in read_lines(folder)}
+    assert {x.arm for x in read_lines(folder)} == {"base", "g1"}
+    assert first["points"]["g1"]["n"] == 3
+
+    again = await reported(tmp_path, "run2/report")
+    assert {x.arm for x in read_lines(tmp_path / "runs" / "run2-report")} == {"base"}
+    assert again["points"]["g1"] == first["points"]["g1"]
+    await reported(tmp_path, "run3/report", None, "agent.max_steps=7")
+    assert {x.arm for x in read_lines(tmp_path / "runs" / "run3-report")} == {"base", "g1"}
+
+
+async def test_a_report_that_broke_off_under_other_settings_measures_anew(tmp_path):
+    async with Workspace.open(config(tmp_path)) as workspace:
+        workspace.store.add_generation(generation("g0", None, "active"))
+    with pytest.raises(Stopped):
+        await reported(tmp_path, REPORT, limits(tmp_path, tokens=1))
+    facts = await reported(tmp_path, REPORT, None, "report.tasks=2")
+    assert facts["summary"]["n"] == 2
