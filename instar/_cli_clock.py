@@ -156,7 +156,7 @@ def score(
     as_json: AsJson = False,
     workspace: Folder = None,
 ) -> None:
-    """Say how a session went that nobody judged yet, so that `instar evolve --once` can learn from it."""
+    """Say how a session went, so that `instar evolve --once` can learn from it, or correct what a person said."""
     from instar import recorded
     from instar.errors import UnknownName, UserError
 
@@ -170,13 +170,18 @@ def score(
             return
         if verdict not in ("pass", "fail"):
             raise UserError(f"Say how it went: instar score {id} pass, or fail.")
-        name = by_prefix(id, waiting)
-        if name not in waiting:
+        said = {t.id: t for t in recorded.said(store)}
+        name = by_prefix(id, waiting | said)
+        if name not in waiting | said:
             known = list(waiting)[:20]
             raise UnknownName("session without a score", id, known, "See: instar score")
         score = recorded.said_by_a_person(verdict == "pass", reason)
-        recorded.judge(store, waiting[name], score)
-    emit(as_json, {"session": name, "score": verdict}, f"{name}: {verdict}.")
+        recorded.judge(store, (waiting | said)[name], score)
+        read = name in recorded.read(store)
+    told = f"{name}: {verdict}" + (f", was {said[name].score.status}." if name in said else ".")
+    if name in said and read:
+        told += " A turn has read it as it was; what it wrote then stays: instar memory list"
+    emit(as_json, {"session": name, "score": verdict}, told)
 
 
 def audit(as_json: AsJson = False, workspace: Folder = None, option: Options = None) -> None:

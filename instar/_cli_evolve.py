@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,7 +94,9 @@ def evolve(
         raise UserError("--once is one turn: leave --generations away.")
     more = [f"preset={preset}"] if preset else []
     more += [f"model.name={model}"] if model else []
-    config = load(workspace, seed, option, *more)
+    by_clock = once and not dry_run
+    with _mistake_told(workspace) if by_clock else nullcontext():
+        config = load(workspace, seed, option, *more)
     number = generations or config.evolve.generations
     if dry_run:
         found = wait_for(_foreseen(config, 1 if once else number, practise or not once, once))
@@ -108,6 +112,24 @@ def evolve(
     emit(as_json, found, _summary(found))
 
 
+@contextmanager
+def _mistake_told(workspace: Path | None) -> Iterator[None]:
+    """Where settings that were typed are a mistake, the hook that the workspace itself names is run."""
+    from instar.errors import UserError
+
+    try:
+        yield
+    except UserError:
+        try:
+            own = load(workspace, None, None)
+        except UserError:
+            own = None
+        if own is None:
+            raise
+        with failure_told(own.once.on_failure, own.workspace):
+            raise
+
+
 async def _foreseen(config: Config, turns: int, practise: bool, once: bool) -> dict[str, Any]:
     from instar.compose import Workspace
     from instar.foreseeing import foresee
@@ -120,7 +142,8 @@ async def _once(config: Config, practise: bool) -> dict[str, Any]:
     from instar.compose import Workspace
     from instar.once import once
 
-    async with Workspace.open(config) as workspace:
+    # A clock that names another folder would find nothing new there, night after night.
+    async with Workspace.open(config, create=False) as workspace:
         return await once(workspace, practise, progress())
 
 

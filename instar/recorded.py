@@ -5,7 +5,7 @@ from __future__ import annotations
 from instar.store import Store
 from instar.types import Score, ScoreSource, Status, Trajectory
 
-__all__ = ["READ", "judge", "judged", "said_by_a_person", "unread", "unscored"]
+__all__ = ["READ", "judge", "judged", "read", "said", "said_by_a_person", "unread", "unscored"]
 
 READ = "recorded"
 """Key among the facts of a reflection: ids of the recorded trajectories that it read."""
@@ -13,8 +13,13 @@ READ = "recorded"
 
 def unread(store: Store, believe: bool = True) -> list[Trajectory]:
     """Scored live trajectories that no reflection has read; see `judged`."""
-    read = {id for facts in store.stages("g").values() for id in facts.get(READ, ())}
-    return [t for t in judged(store, believe) if t.id not in read]
+    known = read(store)
+    return [t for t in judged(store, believe) if t.id not in known]
+
+
+def read(store: Store) -> set[str]:
+    """Ids of the recorded trajectories that a reflection has read."""
+    return {id for facts in store.stages("g").values() for id in facts.get(READ, ())}
 
 
 def judged(store: Store, believe: bool = True) -> list[Trajectory]:
@@ -34,6 +39,11 @@ def judged(store: Store, believe: bool = True) -> list[Trajectory]:
 def unscored(store: Store) -> list[Trajectory]:
     """Live trajectories of which nobody said how they went."""
     return [t for t in store.trajectories(purpose="live") if t.score.status is Status.UNKNOWN]
+
+
+def said(store: Store) -> list[Trajectory]:
+    """Live trajectories of which a person said how they went, who may have been wrong."""
+    return [t for t in judged(store) if t.score.source is ScoreSource.USER]
 
 
 def judge(store: Store, trajectory: Trajectory, score: Score) -> None:

@@ -293,6 +293,11 @@ def test_a_busy_workspace_and_a_stop_file_have_exit_codes_of_their_own(instar, t
 def test_a_turn_with_nothing_new_says_so_and_a_failed_one_is_told(instar, tmp_path):
     told = tmp_path / "told"
     hook = f'once.on_failure=echo "$INSTAR_ERROR" > {told}'
+    code, out, err = instar("evolve", "--once", "-o", hook)
+    assert code == 2 and not out and "Make one: instar init" in one_line(err)
+    assert not (tmp_path / "ws").exists() and "Make one" in told.read_text()
+    told.unlink()
+    instar("init")
     code, out, _ = instar("evolve", "--once", "-o", hook)
     assert code == 0 and one_line(out).startswith("Nothing new") and not told.exists()
     code, _, err = instar("evolve", "--once", "--practise", "-o", hook, "--model", "openai/x")
@@ -301,6 +306,16 @@ def test_a_turn_with_nothing_new_says_so_and_a_failed_one_is_told(instar, tmp_pa
         "evolve", "--once", "--practise", "-o", "once.on_failure=exit 7", "--model", "openai/x"
     )
     assert "exit code 7" in err
+    (tmp_path / "ws" / "instar.toml").write_text(
+        f"[once]\non_failure = 'echo \"$INSTAR_ERROR\" > {told}'\n"
+    )
+    code, _, err = instar("evolve", "--once", "-o", "gate.task=3")
+    assert code == 2 and one_line(err) in told.read_text() + "\n" and "gate.task" in err
+    told.unlink()
+    assert instar("evolve", "--once", "--dry-run", "-o", "gate.task=3")[0] == 2
+    assert not told.exists()
+    (tmp_path / "ws" / "instar.toml").write_text("preset = \n")
+    assert instar("evolve", "--once")[0] == 2 and not told.exists()
     assert instar("evolve", "--practise")[0] == 2
     assert instar("evolve", "--once", "--generations", "2")[0] == 2
 
@@ -327,8 +342,8 @@ def test_schedule_prints_one_of_two_and_writes_units(instar, tmp_path):
 def test_sessions_are_listed_and_judged_by_id(instar, tmp_path):
     instar("init")
     with Store.open(tmp_path / "ws" / "instar.db") as store:
-        for name in ("aa1", "ab2"):
-            found = trajectory(task(name), Status.UNKNOWN, id=name, purpose="live")
+        for name, status in (("aa1", Status.UNKNOWN), ("ab2", Status.UNKNOWN), ("c3", Status.PASS)):
+            found = trajectory(task(name), status, id=name, purpose="live")
             store.save_trajectory(found, stage="live")
     code, out, _ = instar("score")
     assert code == 0 and "aa1" in out and "refund order ab2" in out
@@ -336,8 +351,14 @@ def test_sessions_are_listed_and_judged_by_id(instar, tmp_path):
     assert code == 2 and "could be" in one_line(err)
     assert instar("score", "aa", "well")[0] == 2
     assert instar("score", "aa", "pass")[0] == 0
-    code, _, err = instar("score", "aa1", "fail")
-    assert code == 2 and "ab2" in one_line(err)
+    code, _, err = instar("score", "c3", "fail")
+    assert code == 2 and "ab2" in one_line(err), "a program said how that one went"
+    code, out, _ = instar("score", "aa1", "fail")
+    assert code == 0 and one_line(out) == "aa1: fail, was pass.\n", "a person may have been wrong"
+    with Store.open(tmp_path / "ws" / "instar.db") as store:
+        assert store.trajectory("aa1").score.status is Status.FAIL
+        store.finish_stage("g1/reflect_1", {"recorded": ["aa1"]})
+    assert "A turn has read it as it was" in instar("score", "aa1", "pass")[1]
     assert "aa1" not in instar("score")[1]
 
 

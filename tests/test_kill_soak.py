@@ -25,6 +25,7 @@ from kill_checks import LEFT, ahead, broken, check_killed, over
 from test_kill import TESTS, state, tiny  # noqa: F401 - a fixture
 
 from instar.config import Config, load_config
+from instar.store import Store
 
 _PATIENCE = 1200
 _ROTE, _TRAINED, _POCKET = range(6), range(6, 20), range(20, 25)
@@ -67,6 +68,7 @@ class Whole(NamedTuple):
 
 
 def begin(workspace: Path, setting: Setting, point: str = "") -> subprocess.Popen:
+    Store.open(workspace).close()  # a clock turns only what there is
     more = [x for option in (*SMALL, *setting.options) for x in ("-o", option)]
     command = [sys.executable, "-m", "instar.cli", "evolve", "--once", "--practise", *more]
     command += ["--workspace", str(workspace), "--seed", str(setting.seed), "--json"]
