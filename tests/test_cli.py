@@ -300,11 +300,12 @@ def test_a_turn_with_nothing_new_says_so_and_a_failed_one_is_told(instar, tmp_pa
     instar("init")
     code, out, _ = instar("evolve", "--once", "-o", hook)
     assert code == 0 and one_line(out).startswith("Nothing new") and not told.exists()
-    code, _, err = instar("evolve", "--once", "--practise", "-o", hook, "--model", "openai/x")
-    assert code in (1, 2) and one_line(err) in told.read_text() + "\n"
-    code, _, err = instar(
-        "evolve", "--once", "--practise", "-o", "once.on_failure=exit 7", "--model", "openai/x"
-    )
+    far = ["--model", "openai/x", "-o", "practise.web_share=0"]
+    code, _, err = instar("evolve", "--once", "--practise", "-o", hook, *far)
+    # On a slow machine there is a line before it that says how far practice is.
+    assert code in (1, 2) and err.strip().splitlines()[-1] in told.read_text()
+    failing = "once.on_failure=exit 7"
+    code, _, err = instar("evolve", "--once", "--practise", "-o", failing, *far)
     assert "exit code 7" in err
     (tmp_path / "ws" / "instar.toml").write_text(
         f"[once]\non_failure = 'echo \"$INSTAR_ERROR\" > {told}'\n"
