@@ -14,12 +14,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from langchain_core.runnables import RunnableConfig
@@ -27,6 +25,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from instar._checkpoints import checkpoints, forget
 from instar._gate_cost import usage_of
 from instar._gating import gate_adapter, gate_memory, promote
 from instar._lease import leased, wants_gpu
@@ -157,7 +156,7 @@ async def evolve(
             progress.say(f"Going on with {run['run']}, up to turn {run['last']}.")
         await _go(Loop(workspace, progress, limits), run)
         close(workspace.store, run)
-        _forget(workspace.path / _CHECKPOINTS)
+        forget(workspace.path / _CHECKPOINTS)
     return summary(workspace, run["run"]) | {"seconds": round(time.monotonic() - began, 1)}
 
 
@@ -214,7 +213,7 @@ async def _go(loop: Loop, run: State, until: str | None = None) -> None:
     """Let the graph go on with a run, to its end or until a stage is done."""
     workspace, limits = loop.workspace, loop.limits
     assert limits is not None
-    async with _checkpoints(workspace.path / _CHECKPOINTS) as saver:
+    async with checkpoints(workspace.path / _CHECKPOINTS) as saver:
         graph = _compile(loop, saver)
         turns = run["last"] - run["turn"] + 1
         config: RunnableConfig = {
@@ -257,32 +256,6 @@ def _gpu(workspace: Workspace, limits: Limits) -> AbstractAsyncContextManager[No
     if not here or not wants_gpu(workspace.config.model.device):
         return contextlib.nullcontext()
     return leased(workspace.config.limits.wait, limits.check, str(workspace.path))
-
-
-@asynccontextmanager
-async def _checkpoints(path: Path) -> AsyncIterator[BaseCheckpointSaver[Any]]:
-    """Checkpoints in a file; a damaged one is begun anew, as the store knows what is done."""
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
-    if not _readable(path):
-        _forget(path)
-    async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
-        yield saver
-
-
-def _readable(path: Path) -> bool:
-    if not path.exists():
-        return True
-    try:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            return bool(connection.execute("PRAGMA quick_check").fetchone() == ("ok",))
-    except sqlite3.DatabaseError:
-        return False
-
-
-def _forget(path: Path) -> None:
-    for tail in ("", "-wal", "-shm"):
-        path.with_name(path.name + tail).unlink(missing_ok=True)
 
 
 def summary(workspace: Workspace, run: str) -> dict[str, Any]:
