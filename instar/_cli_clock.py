@@ -197,7 +197,8 @@ def audit(as_json: AsJson = False, workspace: Folder = None, option: Options = N
     if found["precision"] is not None:
         low, high = found["interval"]
         blocks.append(
-            f"Of its passes {found['precision']:.0%} were passes (95 %: {low:.0%} to {high:.0%}); "
+            f"Where {found['share']:.0%} of the episodes succeed, as in practice, {found['precision']:.0%} "
+            f"of its passes are passes (95 %: {low:.0%} to {high:.0%}); "
             f"audit.precision wants {found['wanted']:.0%} at the lower end."
         )
     if not found["asked"]:

@@ -44,6 +44,7 @@ class Lenient(Judging):
 
 def opened(folder: Path, model: str = "Judging", *more: str) -> Workspace:
     own = [f"memory.model=test_auditing.{model}", "memory.judge=judge", "audit.episodes=40"]
+    own.append("audit.precision=0.75")
     small = ["practise.tasks=8", "gate.tasks=8", "report.tasks=4"]
     return Workspace.open(config(folder, *own, *small, *more))
 
@@ -79,7 +80,7 @@ async def test_a_judge_that_is_right_is_believed_and_asked_once(tmp_path):
             "pass": {"pass": 20, "fail": 0, "unknown": 0},
             "fail": {"pass": 0, "fail": 20, "unknown": 0},
         }
-        assert found["precision"] == 1 and found["interval"][0] > 0.8 and found["trusted"]
+        assert found["precision"] == 1 and found["interval"][0] > 0.75 and found["trusted"]
         assert Judging.asked == before + 40
         assert await audit(workspace, QUIET) == found and Judging.asked == before + 40
         done = await judge_sessions(workspace, QUIET)
@@ -96,6 +97,61 @@ async def test_a_judge_that_passes_everything_teaches_nothing(tmp_path):
         assert not done["trusted"] and done["precision"] == 0.5 and done["judged"] == 0
         assert len(unscored(workspace.store)) == 6
         assert "Nothing new" in (await once(workspace, False, QUIET))["nothing"]
+
+
+class Slips(Judging):
+    """Passes every twentieth failure that it is asked about."""
+
+    failures = 0
+
+    async def complete(self, messages, tools, sampling):
+        if "gave up" in messages[-1]["content"]:
+            type(self).failures += 1
+            if self.failures % 20 == 0:
+                return Reply(content="verdict: pass", usage=Usage(calls=1))
+        return await super().complete(messages, tools, sampling)
+
+
+@pytest.mark.parametrize(
+    ("passes", "precision", "believed"), [(200, 0.95, True), (20, 0.51, False)]
+)
+async def test_how_far_a_pass_is_believed_depends_on_how_rare_passes_are(
+    tmp_path, passes, precision, believed
+):
+    Slips.failures = 0
+    async with opened(tmp_path, "Slips", "audit.episodes=240") as workspace:
+        fill(workspace, passes=passes, failures=400 - passes)
+        found = await audit(workspace, QUIET)
+        assert found["share"] == passes / 400 and found["trusted"] is believed
+        assert found["precision"] == pytest.approx(precision, abs=0.02)
+        low, high = found["interval"]
+        assert low < found["precision"] < high
+
+
+class Tiring(Judging):
+    """Right until it is tired; then it passes everything."""
+
+    tired = False
+
+    @property
+    def lenient(self):
+        return self.tired
+
+
+async def test_one_that_has_become_careless_is_found_out(tmp_path):
+    async with opened(tmp_path, "Tiring", "audit.episodes=60") as workspace:
+        fill(workspace, sessions=0)
+        Tiring.tired = False
+        assert (await audit(workspace, QUIET))["trusted"]
+        Tiring.tired = True
+        assert (await audit(workspace, QUIET))["trusted"], "nothing was practised since"
+        for turn in range(2, 5):
+            for i in range(40):
+                one = lived(f"t{turn}.{i}", i % 2 == 0, started=float(turn))
+                workspace.store.save_trajectory(one, stage=f"g{turn}/practise_1")
+            found = await audit(workspace, QUIET)
+            assert found["asked"] == 60
+        assert not found["trusted"] and found["matrix"]["fail"]["pass"] == 15
 
 
 async def test_nobody_is_asked_against_a_limit_or_while_another_is_at_work(tmp_path):
@@ -172,7 +228,14 @@ def test_the_command_shows_where_it_errs(tmp_path, capsys, monkeypatch, asked):
     named = ["-o", "memory.judge=judge"] if asked else []
     with pytest.raises(SystemExit) as exited:
         cli.main(
-            ["audit", *named, "-o", "memory.model=test_auditing.Judging", "-o", "audit.episodes=40"]
+            [
+                "audit",
+                *named,
+                "-o",
+                "memory.model=test_auditing.Judging",
+                "-o",
+                "audit.precision=0.75",
+            ]
         )
     out, err = capsys.readouterr()
     if not asked:
