@@ -6,6 +6,7 @@ the same tasks. The second round adds tasks that proposers made from what the fi
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -56,12 +57,22 @@ async def _choose(loop: Loop, key: str, state: State, serving: Serving) -> dict[
     pool = some(workspace.home, Split.PRACTISE, _POOL * practise.tasks, seed)
     for later in (Split.GATE, Split.HELD_OUT):  # it would be late to find that out after practice
         some(workspace.home, later, 1, seed)
-    home = [*found.tasks, *selector.select(pool, max(0, wanted - len(found.tasks)), rng)]
+    proposed = _within(found.tasks, selector, wanted, rng)
+    home = [*proposed, *selector.select(pool, wanted - len(proposed), rng)]
     foreign = abroad.tasks(Split.PRACTISE, away, seed) if abroad is not None and away else []
     unique = list({t.id: t for t in home}.values())
     loop.store.save_tasks([*unique, *foreign])
     plan = {"home": [t.id for t in unique], "foreign": [t.id for t in foreign]}
     return {**plan, "refused": found.refused, "proposers": found.states}
+
+
+def _within(
+    drafts: Sequence[Task], selector: Selector, wanted: int, rng: random.Random
+) -> Sequence[Task]:
+    """The drafts that a round has room for beside the world's own tasks, which practice is anchored in."""
+    anchors = getattr(getattr(selector, "config", None), "anchors", 0.0)
+    room = wanted - math.ceil(anchors * wanted)
+    return drafts if len(drafts) <= room else selector.select(drafts, room, rng)
 
 
 def _selector(loop: Loop, key: str) -> Selector:

@@ -11,7 +11,7 @@ from test_evolve import config
 from curriculum.select.band import Band
 from curriculum.select.base import Hint
 from instar._loop import Loop
-from instar._practice import Plan, _selector, learn
+from instar._practice import Plan, _selector, choose, learn
 from instar._proposing import propose
 from instar.compose import Serving, Workspace
 from instar.config import Limits as Settings
@@ -51,6 +51,18 @@ async def test_each_proposer_gives_its_share_with_its_name(tmp_path):
         joined = [t for t in found.tasks if t.origin == "compose"]
         assert all(len(t.parents) == 2 and len(t.params["jobs"]) >= 2 for t in joined)
         assert set(found.states) == {"neighbours", "compose"}
+
+
+@pytest.mark.parametrize(("anchors", "world"), [(0.5, 3), (1.0, 6), (0.0, 0)])
+async def test_practice_stays_anchored_in_the_world_however_many_are_proposed(
+    tmp_path, anchors, world
+):
+    own = ("practise.tasks=6", "practise.foreign_share=0", f"methods.sec.anchors={anchors}")
+    async with opened(tmp_path, *own) as workspace:
+        await lived(workspace)
+        plan = await choose(Loop(workspace, Progress(quiet=True)), KEY, {"turn": 1}, BARE)
+        origins = [t.origin for t in plan.home]
+        assert len(origins) == 6 and origins.count("world") == world
 
 
 async def test_what_nobody_can_do_is_not_practised(tmp_path, monkeypatch):
