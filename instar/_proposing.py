@@ -29,9 +29,11 @@ from instar.contracts import (
     Stateful,
 )
 from instar.progress import Tally
-from instar.types import Status, Task, TaskDraft
+from instar.types import ScoreSource, Status, Task, TaskDraft
 
 __all__ = ["Proposed", "propose"]
+
+_VERIFIED = (ScoreSource.ENVIRONMENT, ScoreSource.PROGRAM)
 
 Witness = Callable[[TaskDraft, Task], Awaitable[bool]]
 
@@ -144,7 +146,10 @@ class _Asking(NamedTuple):
 
 
 def _witness(loop: Loop, key: str, serving: Serving) -> Witness:
-    """Whether somebody has done a task: the oracle of its world, else the agent by trying."""
+    """Whether somebody has done a task: the oracle of its world, else the agent by trying.
+
+    A program has to say so: by the word of a judge a task that nobody can do would pass for one.
+    """
     world, config = loop.workspace.home, loop.config
     oracle = getattr(world, "oracle", None)
     if oracle is not None:
@@ -152,7 +157,7 @@ def _witness(loop: Loop, key: str, serving: Serving) -> Witness:
         async def asked(draft: TaskDraft, task: Task) -> bool:
             loop.may_go_on()
             score = await oracle(task, draw(config, key, task.id, "witness"))
-            return bool(score.status is Status.PASS)
+            return bool(score.status is Status.PASS and score.source in _VERIFIED)
 
         return asked
     solve = loop.workspace.solver(serving, world, "witness", sampled=True)
@@ -162,7 +167,7 @@ def _witness(loop: Loop, key: str, serving: Serving) -> Witness:
         for attempt in range(config.practise.attempts):
             job = Job(task, draw(config, key, task.id, "witness", attempt))
             [found] = await loop.collect(stage, [job], solve, Tally(None, stage, 1))
-            if found.score.status is Status.PASS:
+            if found.score.status is Status.PASS and found.score.source in _VERIFIED:
                 return True
         return False
 
@@ -172,5 +177,5 @@ def _witness(loop: Loop, key: str, serving: Serving) -> Witness:
 def _last_states(loop: Loop) -> dict[str, Any]:
     """States of the proposers after the latest round that kept some."""
     key = "proposers"
-    found = [v[key] for k, v in loop.store.stages("g").items() if "practise" in k and key in v]
+    found = [v[key] for k, v in loop.store.stages("g").items() if "practise" in k and v.get(key)]
     return dict(found[-1]) if found else {}

@@ -12,13 +12,13 @@ from curriculum.select.band import Band
 from curriculum.select.base import Hint
 from instar._loop import Loop
 from instar._practice import Plan, _selector, choose, learn
-from instar._proposing import propose
+from instar._proposing import _last_states, propose
 from instar.compose import Serving, Workspace
 from instar.config import Limits as Settings
 from instar.errors import Stopped
 from instar.limits import Limits
 from instar.progress import Progress
-from instar.types import Score, Split, Status, TaskDraft
+from instar.types import Score, ScoreSource, Split, Status, TaskDraft
 
 BARE = Serving(generation="none")
 KEY, EARLIER = "g1/practise_2", "g1/practise_1"
@@ -89,6 +89,25 @@ async def test_without_an_oracle_the_agent_itself_is_the_witness(tmp_path, monke
         done = {t.task.id for t in tried if t.score.status is Status.PASS}
         assert tried and {t.id for t in found.tasks} == done
         assert not workspace.store.trajectories(stage=KEY)
+
+
+async def test_a_judge_is_no_witness(tmp_path, monkeypatch):
+    async with opened(tmp_path) as workspace:
+        await lived(workspace)
+
+        async def nodding(task, seed):
+            return Score(status=Status.PASS, source=ScoreSource.JUDGE)
+
+        monkeypatch.setattr(workspace.home, "oracle", nodding)
+        assert not (await proposed(workspace)).tasks
+
+
+async def test_proposers_go_on_from_the_last_round_in_which_they_were_asked(tmp_path):
+    async with opened(tmp_path) as workspace:
+        for key, state in (("g1/practise_2", {"neighbours": {"asked": 3}}), ("g2/practise_1", {})):
+            workspace.store.finish_stage(f"{key}/plan", {"proposers": state})
+        found = _last_states(Loop(workspace, Progress(quiet=True)))
+        assert found == {"neighbours": {"asked": 3}}
 
 
 async def test_witnesses_are_asked_within_the_limits_and_not_twice(tmp_path, monkeypatch):
