@@ -27,7 +27,7 @@ __all__ = ["backup", "restore"]
 
 _DATABASE = "instar.db"
 _MANIFEST = "instar-backup.json"
-_KEPT = ("instar.toml", "adapters", "datasets", "runs", "files")
+_KEPT = ("instar.toml", "STOP", "adapters", "datasets", "runs", "files")
 _FORM = 1
 
 
@@ -89,10 +89,11 @@ def _files(workspace: Path) -> Iterator[tuple[str, Path]]:
         top = workspace / name
         found = sorted(top.rglob("*")) if top.is_dir() else [top]
         for path in found:
-            # Half-written adapters begin with a dot.
-            hidden = any(part.startswith(".") for part in path.relative_to(workspace).parts)
-            if path.is_file() and not path.is_symlink() and not hidden:
-                yield path.relative_to(workspace).as_posix(), path
+            at = path.relative_to(workspace)
+            # Half-written adapters begin with a dot; other files that do are somebody's.
+            half = name == "adapters" and any(part.startswith(".") for part in at.parts)
+            if path.is_file() and not path.is_symlink() and not half:
+                yield at.as_posix(), path
 
 
 def _put(archive: tarfile.TarFile, name: str, data: bytes) -> None:

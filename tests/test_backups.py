@@ -45,12 +45,17 @@ async def filled(tmp_path: Path) -> Path:
 
 async def test_a_workspace_comes_back_whole_and_serves(filled: Path, tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
+    (filled / "files").mkdir()
+    for own in ("STOP", "files/.settings"):
+        (filled / own).write_text("mine")
     found = backup(filled, tmp_path / "kept" / "night.tar.gz")
-    assert found["files"] == 2 and Path(found["path"]).exists()
+    assert found["files"] == 4 and Path(found["path"]).exists()
     restore(tmp_path / "kept" / "night.tar.gz", tmp_path / "again")
     assert (tmp_path / "again" / "adapters/abc/adapter_model.safetensors").read_bytes() == (
         b"\x00weights"
     )
+    assert (tmp_path / "again" / "files" / ".settings").read_text() == "mine"
+    assert (tmp_path / "again" / "STOP").exists(), "what is stopped stays stopped"
     assert not list((tmp_path / "again").rglob("half")), "what is half written is not taken"
     assert not list(tmp_path.glob(".*")), "nothing is left behind"
     workspace = opened(tmp_path / "again")

@@ -109,6 +109,7 @@ def test_other_bases_and_wrong_weights_are_refused(tmp_path, base):
         ([one, one], [1.0, 1.0], "two different"),
         ([one], [1.0], "two different"),
         ([one, two], [1.0], "2 adapters need as many weights"),
+        ([one, two], [0.0, 0.0], "would do nothing"),
         ([one, two], [1.0, float("nan")], "numbers"),
     ]:
         with pytest.raises(UserError, match=why):
