@@ -32,7 +32,7 @@ from instar.types import (
 
 __all__ = ["gate_moult", "moult"]
 
-_POOL = 8
+_POOL = 4
 
 
 async def moult(loop: Loop, key: str, state: State) -> Output:
@@ -92,14 +92,20 @@ def _none(loop: Loop, bearer: Generation, groups: Mapping[str, Any]) -> str:
 
 
 def _tasks(loop: Loop, key: str, groups: Mapping[str, Any]) -> dict[str, list[Task]]:
-    """Tasks of each group that nobody has practised, in equal shares."""
-    wanted = loop.config.moult.tasks
-    each = max(1, wanted // len(groups))
+    """Tasks that nobody has practised, in equal shares: of each group, or of so many as can be told about.
+
+    Fewer than can be told about would be for nothing. Which groups have to wait is drawn each turn anew.
+    """
+    from finetune.moult import MoultConfig
+
+    wanted, least = loop.config.moult.tasks, MoultConfig().least
+    each = max(least, wanted // len(groups))
     seed = draw(loop.config, key)
+    tried = random.Random(seed).sample(list(groups), min(len(groups), max(1, wanted // each)))
     seen = {t.task.id for t in loop.store.trajectories(purpose="practise")}
-    pool = loop.workspace.home.tasks(Split.PRACTISE, _POOL * wanted, seed)
+    pool = loop.workspace.home.tasks(Split.PRACTISE, _POOL * each * len(groups), seed)
     random.Random(seed).shuffle(pool)
-    found: dict[str, list[Task]] = {group: [] for group in groups}
+    found: dict[str, list[Task]] = {group: [] for group in groups if group in tried}
     for task in pool:
         mine = found.get(task.group)
         if mine is not None and len(mine) < each and task.id not in seen:

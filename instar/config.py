@@ -152,9 +152,11 @@ class Gate(Section):
 
 
 class Moult(Section):
-    """What an adapter has made needless: tasks done with memories and without; 0 sheds nothing."""
+    """What an adapter has made needless: tasks done with memories and without; 0 sheds nothing. Six at
+    least tell about a group; where there are too few for all groups, some wait for another turn.
+    """
 
-    tasks: Annotated[int, Field(ge=0)] = 72
+    tasks: Annotated[int, Field(ge=0)] = 104
 
 
 class Report(Section):

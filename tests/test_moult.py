@@ -11,6 +11,7 @@ from stores import generation
 
 from finetune.moult import weigh
 from instar._loop import Loop
+from instar._moulting import _tasks
 from instar._report_loop import ledger, moults
 from instar._returning import came_back
 from instar.benching import Request, measure
@@ -18,7 +19,7 @@ from instar.compose import Workspace
 from instar.config import load_config
 from instar.evolve import evolve
 from instar.progress import Progress
-from instar.types import GenerationStatus, MemoryStatus, Score, Status
+from instar.types import GenerationStatus, MemoryStatus, Score, Split, Status
 
 QUIET = Progress(quiet=True)
 BOTH, LOST, WON, NEITHER = (True, True), (True, False), (False, True), (False, False)
@@ -51,6 +52,19 @@ def test_a_group_that_is_ten_points_worse_is_seldom_shed():
         pairs = [(a, a and rng.random() >= 0.15) for a in (rng.random() < 0.7 for _ in range(12))]
         shed += weigh("refund", ["m1"], pairs).decision == "internalised"
     assert shed / 300 < 0.35
+
+
+@pytest.mark.parametrize(("tasks", "groups", "each"), [(104, 13, 8), (72, 12, 6), (4, 1, 6)])
+async def test_a_group_has_enough_tasks_or_waits(tmp_path, tasks, groups, each):
+    async with Workspace.open(config(tmp_path / "w", f"moult.tasks={tasks}")) as workspace:
+        names = {t.group for t in workspace.home.tasks(Split.PRACTISE, 400, 0)}
+        assert len(names) == 13
+        loop = Loop(workspace, QUIET)
+        tried = [_tasks(loop, f"g{turn}/moult", dict.fromkeys(sorted(names))) for turn in range(4)]
+        for found in tried:
+            assert [len(of) for of in found.values()] == [each] * groups
+        if groups < 13:
+            assert len({tuple(found) for found in tried}) > 1, "others wait in another turn"
 
 
 def config(folder: Path, *more: str):
