@@ -12,7 +12,7 @@ process holds one model and one browser, both made when they are first needed.
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,7 @@ from instar._serving import ARMS, FOREIGN, Serving, arm
 from instar._unmeasured import unmeasured
 from instar.config import Config
 from instar.contracts import Recall, Solve, World
-from instar.errors import EpisodeFault, WorkspaceError
+from instar.errors import EpisodeFault, UserError, WorkspaceError
 from instar.store import Store
 from instar.types import Generation, Prompts, Sampling, Task, Trajectory
 
@@ -137,11 +137,13 @@ class Workspace:
         return self._others[name]
 
     def base(self, model: str | None = None) -> str | None:
-        """Hash of the weights of a model in a folder here; None of one that is elsewhere."""
+        """Hash of the weights of a model in a folder here; None where there are none."""
         from finetune.registry import base_hash
 
         folder = self.model(model).folder
-        return base_hash(folder) if folder else None
+        with suppress(UserError):  # whoever loads it says what is missing
+            return base_hash(folder) if folder else None
+        return None
 
     # Worlds
 
