@@ -33,7 +33,7 @@ POINTS = [
     "store.trajectory:9",
     "store.apply",
     "memory.index",
-    "train.step:3",
+    "train.step:2",
     "train.rename",
     "store.activate",
     "stage.reflect_2",
@@ -112,7 +112,7 @@ def reference(tiny, tmp_path_factory):
 
 
 def test_a_run_killed_inside_writes_and_a_training_step_ends_the_same(tiny, reference, tmp_path):
-    for point in ("store.trajectory:9", "store.apply", "train.step:3"):
+    for point in ("store.trajectory:9", "store.apply", "train.step:2"):
         kill_at(tmp_path, tiny, point)
     finish(tmp_path, tiny)
     assert state(tmp_path) == reference
