@@ -34,7 +34,8 @@ def by_uplift(
         plot: Where to draw them, if anywhere.
         none: What is said in place of the table where there are no items.
     """
-    from instar._worthing import valued
+    from instar._worthing import valued, writers
+    from memory.worth import by_author
 
     found = valued(store, items, model)
     units = [
@@ -45,14 +46,14 @@ def by_uplift(
     head = ["item", "status", "uplift", "95 %", "shown/seen", "steps", "needs", "memory"]
     said = f"Experience: {found.line} ({model}, {found.episodes} episodes)"
     text = f"{said}\n\n{table(head, rows, none)}"
-    if found.authors:
-        written = [[w.name, *_figures(w)] for w in found.authors]
+    authors = by_author(found.observed, writers(store))
+    if authors:
+        written = [[w.name, *_figures(w)] for w in authors]
         text += f"\n\n{table(['written by', *head[2:-1]], written)}"
     if plot is not None:
         text += f"\n\n{_drawn(found.units, said, plot)}"
     value = {"line": found.line, "episodes": found.episodes, "bank": _dumped(found.bank)}
-    authors = [_dumped(w) for w in found.authors]
-    return {**value, "units": units, "authors": authors}, text
+    return {**value, "units": units, "authors": [_dumped(w) for w in authors]}, text
 
 
 def _dumped(worth: Worth | None) -> dict[str, Any] | None:

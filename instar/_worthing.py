@@ -14,7 +14,7 @@ from instar.store import Store
 from instar.types import MemoryItem, Recalled, ScoreSource, Status, Trajectory
 
 if TYPE_CHECKING:
-    from memory.worth import Worth
+    from memory.worth import Observation, Worth
 
 __all__ = ["Valued", "ids", "told_by", "valued", "withheld_from", "writers"]
 
@@ -53,19 +53,19 @@ class Valued(NamedTuple):
         bank: Worth of the bank; None where it was never withheld.
         units: Each unit in use with its items and its worth, the best first; those of which nothing
             is known last.
-        authors: Worth of what each distiller, import or person wrote, the best first.
+        observed: What all of it was told from.
     """
 
     line: str
     episodes: int
     bank: Worth | None
     units: list[tuple[list[MemoryItem], Worth | None]]
-    authors: list[Worth]
+    observed: list[Observation]
 
 
 def valued(store: Store, items: Sequence[MemoryItem], model: str) -> Valued:
     """What the items are worth to a model, by the word of programs and people."""
-    from memory.worth import VERIFIED, Level, by_author, observations, summary, worth
+    from memory.worth import VERIFIED, Level, observations, summary, worth
 
     lived = _withheld(store)
     ours = [t for t in lived if t.model == model]
@@ -81,7 +81,7 @@ def valued(store: Store, items: Sequence[MemoryItem], model: str) -> Valued:
         episodes=len(observed),
         bank=bank,
         units=[(of, found.get(unit)) for unit, of in ranked],
-        authors=by_author(observed, writers(store)),
+        observed=observed,
     )
 
 

@@ -232,8 +232,9 @@ class Workspace:
         from agent.graph import Agent
 
         recall = self.recall(serving, guard, purpose)
-        name, base = serving.adapter, self.base(serving.model)
-        folder = Path(self.registry.get(name, base).path) if name else None
+        name = serving.adapter
+        found = self.registry.get(name, self.base(serving.model)) if name else None
+        folder = Path(found.path) if found else None
         limits = self.config.agent
         budget = Budget(steps=limits.max_steps, tokens=limits.max_tokens, loop=limits.loop)
         return Agent(

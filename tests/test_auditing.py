@@ -10,8 +10,9 @@ from test_evolve import config
 
 from instar._curating import curated
 from instar._lock import exclusive
-from instar.auditing import audit, confusion, judge_sessions, trusted
+from instar.auditing import _precision, audit, confusion, judge_sessions, trusted
 from instar.compose import Workspace
+from instar.config import Audit
 from instar.errors import Busy, Stopped
 from instar.limits import STOP
 from instar.once import once
@@ -126,6 +127,15 @@ async def test_how_far_a_pass_is_believed_depends_on_how_rare_passes_are(
         assert found["precision"] == pytest.approx(precision, abs=0.02)
         low, high = found["interval"]
         assert low < found["precision"] < high
+
+
+@pytest.mark.parametrize(
+    ("episodes", "share", "enough"), [(60, 0.5, True), (300, 0.1, False), (400, 0.1, True)]
+)
+def test_how_many_a_judge_that_never_errs_is_asked_until_it_is_believed(episodes, share, enough):
+    half = episodes // 2
+    right, low_high = _precision({"pass": half, "fail": 0}, {"pass": 0, "fail": half}, share)
+    assert right == 1 and (low_high.low >= Audit().precision) is enough
 
 
 class Tiring(Judging):
