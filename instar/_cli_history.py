@@ -168,20 +168,14 @@ def _named(store: Store, text: str) -> Generation:
 def _candidate(store: Store, undone: list[int], force: bool) -> Generation:
     """A new one under the active, which is there once something was written into it."""
     from instar.errors import UserError
-    from instar.types import GenerationStatus, content_hash
+    from instar.types import content_hash
 
     active = store.active()
     if active is None:
         raise UserError("Nothing is remembered yet. Begin with: instar evolve")
     # Its id is a hash of what is asked: asked again, or after a kill, it is found again.
-    changes = {
-        "id": f"undo-{content_hash([active.id, undone, force], 6)}",
-        "parent": active.id,
-        "status": GenerationStatus.CANDIDATE,
-        "memory": True,
-        "verdict": None,
-    }
-    return active.model_copy(update=changes)
+    key = content_hash([active.id, undone, force], 6)
+    return active.child(f"undo-{key}", memory=True)
 
 
 def _before(store: Store, generation: str) -> list[MemoryItem]:

@@ -20,7 +20,7 @@ from instar._stages import start
 from instar.compose import Workspace
 from instar.errors import UserError
 from instar.progress import Progress
-from instar.types import Generation, GenerationStatus, MemoryItem, MemoryOp, content_hash
+from instar.types import Generation, MemoryItem, MemoryOp, content_hash
 
 if TYPE_CHECKING:
     from memory.exchange.base import Format, Loaded
@@ -182,11 +182,4 @@ async def _begin(workspace: Workspace) -> Generation:
 
 def _candidate(active: Generation, ops: Sequence[MemoryOp]) -> Generation:
     key = content_hash([active.id, [op.model_dump(mode="json") for op in ops]], 6)
-    changes = {
-        "id": f"import-{key}",
-        "parent": active.id,
-        "status": GenerationStatus.CANDIDATE,
-        "memory": True,
-        "verdict": None,
-    }
-    return active.model_copy(update=changes)
+    return active.child(f"import-{key}", memory=True)

@@ -12,7 +12,6 @@ from instar.progress import Progress
 from instar.store import Store
 from instar.types import (
     Generation,
-    GenerationStatus,
     MemoryOp,
     MemoryStatus,
     OpKind,
@@ -42,7 +41,7 @@ def leave_adapter(workspace: Workspace, progress: Progress) -> Generation | None
     base = workspace.base(active.model)
     if base is None or base == store.adapter(active.adapter).base:
         return None
-    made = _without(active, base)
+    made = active.child(f"base-{content_hash([active.id, base], 6)}", adapter=None)
     store.add_generation(made)
     back = _back(store, made.id)
     if back:
@@ -52,17 +51,6 @@ def leave_adapter(workspace: Workspace, progress: Progress) -> Generation | None
         f"its adapter, and {len(back)} memories that it had made needless come back"
     )
     return store.activate(made.id)
-
-
-def _without(active: Generation, base: str) -> Generation:
-    changes = {
-        "id": f"base-{content_hash([active.id, base], 6)}",
-        "parent": active.id,
-        "status": GenerationStatus.CANDIDATE,
-        "adapter": None,
-        "verdict": None,
-    }
-    return active.model_copy(update=changes)
 
 
 def _back(store: Store, generation: str) -> list[MemoryOp]:

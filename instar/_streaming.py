@@ -38,14 +38,8 @@ class Stream:
     def __init__(self, loop: Loop, run: str, label: str, generation: Generation) -> None:
         self._loop, self._key = loop, f"{run}/{label}"
         self._judge = make_judge(loop.workspace)
-        made = generation.model_copy(
-            update={
-                "id": f"{run}-{label.replace(':', '-')}",
-                "parent": generation.id,
-                "status": GenerationStatus.RETIRED,
-                "verdict": None,
-            }
-        )
+        name = f"{run}-{label.replace(':', '-')}"
+        made = generation.child(name, status=GenerationStatus.RETIRED)
         known = {g.id for g in loop.store.generations()}
         if made.id not in known:
             loop.store.add_generation(made)

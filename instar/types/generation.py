@@ -45,6 +45,11 @@ class Generation(Record):
     verdict: dict[str, JsonValue] | None = None
     created: float = 0.0
 
+    def child(self, id: str, **changes: object) -> Generation:
+        """A candidate under it that is as it is but for the changes, and not measured yet."""
+        born = {"parent": self.id, "status": GenerationStatus.CANDIDATE, "verdict": None}
+        return self.model_copy(update={**born, **changes, "id": id})
+
 
 class Adapter(Record):
     """A LoRA adapter with its lineage; its name is its content hash and is never reused.
