@@ -28,6 +28,7 @@ from instar.contracts import (
     Selector,
     Stateful,
 )
+from instar.errors import EpisodeFault
 from instar.progress import Tally
 from instar.types import ScoreSource, Status, Task, TaskDraft
 
@@ -156,7 +157,10 @@ def _witness(loop: Loop, key: str, serving: Serving) -> Witness:
 
         async def asked(draft: TaskDraft, task: Task) -> bool:
             loop.may_go_on()
-            score = await oracle(task, draw(config, key, task.id, "witness"))
+            try:
+                score = await oracle(task, draw(config, key, task.id, "witness"))
+            except EpisodeFault:  # nothing was shown; the round goes on with what was
+                return False
             return bool(score.status is Status.PASS and score.source in _VERIFIED)
 
         return asked

@@ -15,7 +15,7 @@ from instar._practice import Plan, _selector, choose, learn
 from instar._proposing import _last_states, propose
 from instar.compose import Serving, Workspace
 from instar.config import Limits as Settings
-from instar.errors import Stopped
+from instar.errors import EpisodeFault, Stopped
 from instar.limits import Limits
 from instar.progress import Progress
 from instar.types import Score, ScoreSource, Split, Status, TaskDraft
@@ -78,6 +78,25 @@ async def test_what_nobody_can_do_is_not_practised(tmp_path, monkeypatch):
         found = await proposed(workspace)
         assert not found.tasks and asked
         assert found.refused == {"nobody has done it: no witness that it can be solved": len(asked)}
+
+
+async def test_a_page_that_hangs_under_the_oracle_costs_the_draft_and_not_the_round(
+    tmp_path, monkeypatch
+):
+    async with opened(tmp_path) as workspace:
+        await lived(workspace)
+        does, asked = workspace.home.oracle, []
+
+        async def hangs_first(task, seed):
+            asked.append(task.id)
+            if len(asked) == 1:
+                raise EpisodeFault("the page does not answer")
+            return await does(task, seed)
+
+        monkeypatch.setattr(workspace.home, "oracle", hangs_first)
+        found = await proposed(workspace)
+        assert [t.id for t in found.tasks] == asked[1:] and len(asked) > 1
+        assert found.refused == {"nobody has done it: no witness that it can be solved": 1}
 
 
 async def test_without_an_oracle_the_agent_itself_is_the_witness(tmp_path, monkeypatch):
