@@ -14,7 +14,7 @@ from typing import Any
 from instar._loop import Loop
 from instar.types import Status, Trajectory, content_hash
 
-__all__ = ["conditions", "decisions", "known", "probed", "reuse", "shared"]
+__all__ = ["conditions", "decisions", "known", "probed", "reuse", "shared", "under"]
 
 _GATE = "gate_"
 
@@ -25,6 +25,11 @@ def conditions(loop: Loop) -> str:
     parts = (config.model, config.agent, config.memory, config.world, config.practise.web_share)
     weights = loop.workspace.base()
     return content_hash([*(_plain(part) for part in parts), config.methods, weights], 12)
+
+
+def under(loop: Loop, stage: str) -> str:
+    """Where the episodes of a comparison are kept: apart for settings that were changed in the middle of it."""
+    return f"{stage}/{conditions(loop)}"
 
 
 def _plain(part: Any) -> Any:
@@ -41,6 +46,16 @@ def _gates(loop: Loop, key: str) -> list[tuple[str, Mapping[str, Any]]]:
     ]
 
 
+def _alike(loop: Loop, key: str) -> list[Mapping[str, Any]]:
+    """Earlier gates of the turn that were measured under the settings of now."""
+    turn, now = key.partition("/")[0], conditions(loop)
+    return [
+        kept
+        for at, kept in _gates(loop, key)
+        if at.partition("/")[0] == turn and kept.get("conditions") == now
+    ]
+
+
 def decisions(loop: Loop, key: str) -> list[bool]:
     """Whether each gate of the workspace so far promoted, oldest first."""
     return [kept["verdict"]["decision"] == "promote" for _, kept in _gates(loop, key)]
@@ -52,7 +67,7 @@ def known(loop: Loop, key: str, generation: str) -> dict[tuple[str, int], Trajec
     for at, kept in _gates(loop, key):
         turn = at.partition("/")[0]
         if turn != key.partition("/")[0] and kept.get("conditions") == now:
-            for one in loop.store.trajectories(stage=f"{turn}/gate/{generation}"):
+            for one in loop.store.trajectories(stage=under(loop, f"{turn}/gate/{generation}")):
                 if one.score.status is not Status.UNKNOWN:
                     found[one.task.id, one.seed] = one
     return found
@@ -60,22 +75,20 @@ def known(loop: Loop, key: str, generation: str) -> dict[tuple[str, int], Trajec
 
 def shared(loop: Loop, key: str, generation: str) -> int:
     """How many pairs of this turn's tasks a generation has done at an earlier gate of the turn."""
-    turn = key.partition("/")[0]
     sides = [
         kept.get("tasks", [])
-        for at, kept in _gates(loop, key)
-        if at.partition("/")[0] == turn and generation in (kept["candidate"], kept.get("active"))
+        for kept in _alike(loop, key)
+        if generation in (kept["candidate"], kept.get("active"))
     ]
     return max(map(len, sides), default=0)
 
 
 def probed(loop: Loop, key: str) -> set[str]:
     """Generations that were probed at an earlier gate of this turn."""
-    turn = key.partition("/")[0]
     return {
         id
-        for at, kept in _gates(loop, key)
-        if at.partition("/")[0] == turn and kept["verdict"].get("probes")
+        for kept in _alike(loop, key)
+        if kept["verdict"].get("probes")
         for id in (kept["candidate"], kept["active"])
     }
 

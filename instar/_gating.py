@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.runner import episode_seed
 from instar._gate_cost import cost_of
-from instar._gate_reuse import conditions, decisions, known, probed, reuse, shared
+from instar._gate_reuse import conditions, decisions, known, probed, reuse, shared, under
 from instar._gate_words import expected, life, lines, with_probes
 from instar._holding import sentence
 from instar._loop import Job, Loop, Output, State, draw
@@ -156,7 +156,7 @@ class _Side:
         serving = Serving.of(loop.store.generation(self._id))
         solve = loop.workspace.solver(serving, loop.workspace.home, "gate")
         # Under the generation's own key: the winner of the first gate is not run twice.
-        stage = f"{self._key.partition('/')[0]}/gate/{self._id}"
+        stage = under(loop, f"{self._key.partition('/')[0]}/gate/{self._id}")
         with loop.progress.stage(f"{self._key} {self._id}", len(jobs)) as tally:
             found = await loop.collect(stage, jobs, solve, tally, self._known)
         self.done += found

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.runner import episode_seed
+from instar._gate_reuse import under
 from instar._gating import able, measured, settled, unmeasured
 from instar._loop import Job, Loop, Output, State, draw
 from instar._stages import add_generation
@@ -124,7 +125,7 @@ async def _both_ways(
     for name, serving in (("with", whole), ("without", whole.model_copy(update={"memory": None}))):
         solve = loop.workspace.solver(serving, loop.workspace.home, "moult")
         with loop.progress.stage(f"{key} {name} memory", len(jobs)) as tally:
-            sides.append(await loop.collect(f"{key}/{name}", jobs, solve, tally))
+            sides.append(await loop.collect(under(loop, f"{key}/{name}"), jobs, solve, tally))
     return sides[0], sides[1]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from benchmarks.runner import episode_seed
+from instar._gate_reuse import under
 from instar._loop import Job, Loop, draw
 from instar._methods import build
 from instar.compose import Serving
@@ -76,4 +77,4 @@ async def _side(
     serving = Serving.of(loop.store.generation(id))
     solve = loop.workspace.solver(serving, _Tempting(loop.workspace.home, made), "probe")
     with loop.progress.stage(f"{key} {stage.split('/')[2]} {id}", len(jobs)) as tally:
-        return await loop.collect(stage, jobs, solve, tally)
+        return await loop.collect(under(loop, stage), jobs, solve, tally)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
 
 import pytest
 from rich.console import Console
 
 from instar._gate_cost import Cost, forecast
 from instar._gate_reuse import conditions, decisions, known, reuse, shared
+from instar._gating import measured
 from instar._loop import Loop
 from instar.compose import Workspace
 from instar.config import load_config
@@ -117,6 +119,21 @@ async def test_what_is_there_already_counts_again_only_under_the_same_settings(l
         changed = Loop(workspace, Progress(quiet=True))
         assert conditions(changed) != conditions(loop)
         assert known(changed, later, kept["candidate"]) == {}
+        assert shared(changed, here, kept["candidate"]) == 0
+
+
+async def test_a_gate_that_goes_on_under_other_settings_measures_anew(good, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(good[0], folder)
+    other = config(folder, "oracle_policy.Obedient", "agent.max_steps=1")
+    async with Workspace.open(other) as workspace:
+        loop = Loop(workspace, Progress(quiet=True))
+        kept = loop.store.stage("g1/gate_memory")
+        await measured(loop, "g1/gate_adapter", kept["candidate"], kept["active"])
+        for id in (kept["candidate"], kept["active"]):
+            stages = [f"g1/gate/{id}/{c}" for c in (kept["conditions"], conditions(loop))]
+            before, now = (loop.store.trajectories(stage=s) for s in stages)
+            assert max(len(t.steps) for t in before) > 1 >= max(len(t.steps) for t in now)
 
 
 async def test_a_generation_that_gives_in_more_often_is_rejected(tmp_path):
