@@ -3,7 +3,7 @@
 Checks of a draft without its world (lineage, form), then the world makes the task or says what does
 not fit, then the task is compared with all that are known. Near-duplicates are found by words only
 where no parameters define the task; where they do, two tasks with like words may well differ.
-Whether it can be solved at all is not asked here: practice shows it, and the selector learns it.
+What takes episodes, whether it can be solved and how often it is, is asked elsewhere of those that pass.
 """
 
 from __future__ import annotations

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 from instar._urls import Url
 
-__all__ = ["Agent", "Section"]
+__all__ = ["Agent", "Section", "Share"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A part of a whole, or a probability."""
 
 
 class Section(BaseModel):

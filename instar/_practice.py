@@ -50,7 +50,7 @@ async def _choose(loop: Loop, key: str, state: State, serving: Serving) -> dict[
     seed = draw(loop.config, key)
     rng = random.Random(seed)
     selector = _selector(loop, key)
-    found = Proposed([], {}, {})
+    found = Proposed([], {}, {}, {})
     if key.endswith("_2"):
         earlier = f"g{state['turn']}/practise_1"
         found = await propose(loop, key, earlier, serving, selector, rng)
@@ -63,7 +63,8 @@ async def _choose(loop: Loop, key: str, state: State, serving: Serving) -> dict[
     unique = list({t.id: t for t in home}.values())
     loop.store.save_tasks([*unique, *foreign])
     plan = {"home": [t.id for t in unique], "foreign": [t.id for t in foreign]}
-    return {**plan, "refused": found.refused, "proposers": found.states}
+    told = {"refused": found.refused, "difficulty": found.difficulty}
+    return {**plan, **told, "proposers": found.states}
 
 
 def _within(

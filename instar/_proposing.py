@@ -1,8 +1,9 @@
 """New tasks for a round: proposers are asked, and each draft passes every check or is refused with a reason.
 
-The last check is the witness: somebody has to have done the task once. Where the world has an oracle
+The witness comes last but one: somebody has to have done the task once. Where the world has an oracle
 that is who does it; elsewhere the agent that practises tries, as often as a task is attempted anyway.
 A draft that was found by walking about has its witness already: the walk, made again in the new task. A task that nobody has done never enters practice, however well it reads.
+The last is difficulty: see `instar._screening`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from curriculum.select.base import Hinting
 from instar._exploring import Ground
 from instar._loop import Job, Loop, draw
 from instar._methods import build
+from instar._screening import DIFFICULTY, screened
 from instar.compose import Serving
 from instar.contracts import (
     Explorable,
@@ -34,6 +36,7 @@ from instar.types import ScoreSource, Status, Task, TaskDraft
 
 __all__ = ["Proposed", "propose"]
 
+WITNESS = "witness"
 _VERIFIED = (ScoreSource.ENVIRONMENT, ScoreSource.PROGRAM)
 
 Witness = Callable[[TaskDraft, Task], Awaitable[bool]]
@@ -49,11 +52,13 @@ class Proposed(NamedTuple):
         tasks: Those that may be practised.
         refused: How many may not, by reason.
         states: Of the proposers, by name.
+        difficulty: Share of attempts that succeeded, by id of the task, where that was asked.
     """
 
     tasks: list[Task]
     refused: dict[str, int]
     states: dict[str, dict[str, Any]]
+    difficulty: dict[str, float]
 
 
 async def propose(
@@ -69,13 +74,13 @@ async def propose(
     """
     world, wanted = loop.workspace.home, loop.config.curriculum.proposals
     make: Callable[[TaskDraft], Task] | None = getattr(world, "draft", None)
-    found = Proposed([], {}, {})
+    found = Proposed([], {}, {}, {})
     if make is None or not wanted:
         return found
     asking = _Asking(
         loop, _context(loop, earlier, selector), Ground(loop, world, key, serving.generation), rng
     )
-    known = loop.store.tasks(namespace=world.namespace)
+    known = _known(loop, key)
     tried, refused = _witness(loop, key, serving), Counter[str]()
     names = loop.config.curriculum.propose
     for place, name in enumerate(names):
@@ -96,7 +101,21 @@ async def propose(
             else:
                 found.tasks.append(verdict.task)
     asking.ground.save()
-    return found._replace(refused=dict(refused))
+    fit = await screened(loop, key, serving, found.tasks)
+    refused.update(fit.reasons)
+    return found._replace(tasks=fit.tasks, refused=dict(refused), difficulty=fit.rates)
+
+
+def _known(loop: Loop, key: str) -> list[Task]:
+    """Tasks that a draft must not repeat: all but those that this round tried before it was broken off."""
+    tried = {
+        one.task.id
+        for stage in (WITNESS, DIFFICULTY)
+        for one in loop.store.trajectories(stage=f"{key}/{stage}")
+    }
+    return [
+        t for t in loop.store.tasks(namespace=loop.workspace.home.namespace) if t.id not in tried
+    ]
 
 
 def _context(loop: Loop, earlier: str, selector: Selector) -> Context:
@@ -158,18 +177,18 @@ def _witness(loop: Loop, key: str, serving: Serving) -> Witness:
         async def asked(draft: TaskDraft, task: Task) -> bool:
             loop.may_go_on()
             try:
-                score = await oracle(task, draw(config, key, task.id, "witness"))
+                score = await oracle(task, draw(config, key, task.id, WITNESS))
             except EpisodeFault:  # nothing was shown; the round goes on with what was
                 return False
             return bool(score.status is Status.PASS and score.source in _VERIFIED)
 
         return asked
-    solve = loop.workspace.solver(serving, world, "witness", sampled=True)
-    stage = f"{key}/witness"
+    solve = loop.workspace.solver(serving, world, WITNESS, sampled=True)
+    stage = f"{key}/{WITNESS}"
 
     async def tried(draft: TaskDraft, task: Task) -> bool:
         for attempt in range(config.practise.attempts):
-            job = Job(task, draw(config, key, task.id, "witness", attempt))
+            job = Job(task, draw(config, key, task.id, WITNESS, attempt))
             [found] = await loop.collect(stage, [job], solve, Tally(None, stage, 1))
             if found.score.status is Status.PASS and found.score.source in _VERIFIED:
                 return True

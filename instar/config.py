@@ -22,7 +22,8 @@ from pydantic import (
 )
 
 from instar import _config_layers as places
-from instar._config_agent import Agent, Section
+from instar._config_agent import Agent, Section, Share
+from instar._config_curriculum import Curriculum
 from instar._config_service import Service, Telemetry
 from instar._urls import Url
 from instar.errors import ConfigError, UnknownName
@@ -33,8 +34,6 @@ __all__ = ["Config", "keys", "load_config", "presets"]
 _PRESETS = Path(__file__).parent / "presets"
 
 _HOURS = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _hours(text: str) -> str:
@@ -89,14 +88,6 @@ class Audit(Section):
 
     precision: Share = 0.8
     episodes: PositiveInt = 60
-
-
-class Curriculum(Section):
-    """What is practised: the selector, the proposers, and how many drafts they are asked for."""
-
-    select: str = "sec"
-    propose: tuple[str, ...] = ("neighbours",)
-    proposals: Annotated[int, Field(ge=0)] = 16
 
 
 class World(Section):

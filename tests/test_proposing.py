@@ -108,6 +108,8 @@ async def test_without_an_oracle_the_agent_itself_is_the_witness(tmp_path, monke
         done = {t.task.id for t in tried if t.score.status is Status.PASS}
         assert tried and {t.id for t in found.tasks} == done
         assert not workspace.store.trajectories(stage=KEY)
+        again = await proposed(workspace)
+        assert again == found, "a round that was broken off is asked again"
 
 
 async def test_a_judge_is_no_witness(tmp_path, monkeypatch):
