@@ -21,6 +21,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from test_service import fill
 
+from instar._holding import PERSON
 from instar._memory_history import changes
 from instar.compose import Workspace
 from instar.config import load_config
@@ -29,7 +30,7 @@ from instar.mcp.desk import Desk
 from instar.service import shapes
 from instar.service.sessions import Sessions
 from instar.store import Store
-from instar.types import MemoryStatus, Origin, Status
+from instar.types import MemoryOp, MemoryStatus, OpKind, Origin, Status
 
 TASK = "refund order 417"
 LESSON = {
@@ -196,6 +197,12 @@ async def test_the_first_memory_of_a_workspace_makes_its_first_generation(tmp_pa
         active = workspace.store.active()
         assert [i.id for i in workspace.store.items(active.id)] == [saved.memory]
         assert not (await desk.search("refund order 9")).memories, "in quarantine"
+        back = MemoryOp(kind=OpKind.RETIRE, target=saved.memory, reason="wrong")
+        workspace.bank.write([back], active.id, PERSON)
+        with pytest.raises(UserError, match="a person took this memory back"):
+            await desk.save(**LESSON)
+        other = await desk.save(**LESSON | {"content": "Ask for the receipt first."})
+        assert other.memory != saved.memory
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from instar._exchange import first_generation
+from instar._taken_back import allowed
 from instar.compose import Workspace
 from instar.errors import UserError
 from instar.service import shapes
@@ -124,7 +125,8 @@ class Desk:
             session: In which it was learnt; by default the last one, of a client that is alone.
 
         Raises:
-            UserError: A text may not stand in a prompt, or there is no such session.
+            UserError: A text may not stand in a prompt, a person took this memory back, or there is no such
+                session.
             Busy: Nothing has served here yet, and another process is at work.
         """
         session = self._own(session) or (self._last[0] if self._last else None)
@@ -139,6 +141,8 @@ class Desk:
         if item.id not in known:
             reason = f"saved by {self._agent}" + (f" in {session}" if session else "")
             op = MemoryOp(kind=OpKind.ADD, item=item, reason=reason)
+            if not allowed(store, active.id, [op]):
+                raise UserError("This is not saved: a person took this memory back.")
             # Not in a candidate, of which there would be one a memory: what is in quarantine changes
             # nothing that a generation shows, and the next candidate inherits it.
             self._workspace.bank.write([op], active.id, f"mcp/{self._agent}")
