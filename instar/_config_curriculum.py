@@ -18,7 +18,7 @@ class Curriculum(Section):
     only if the share of successes is neither below nor above.
     """
 
-    select: str = "sec"
+    select: str = "uniform"
     propose: tuple[str, ...] = ("neighbours",)
     proposals: Annotated[int, Field(ge=0)] = 16
     attempts: PositiveInt = 4

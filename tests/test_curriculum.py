@@ -213,13 +213,14 @@ def test_saved_and_loaded_in_the_middle_it_draws_the_same(make):
     assert one.state_dict() == two.state_dict()
 
 
-def test_a_share_of_the_batch_is_the_worlds_own():
+@pytest.mark.parametrize("make", [Band, Sec, Uniform])
+def test_a_share_of_the_batch_is_the_worlds_own(make):
     own = pool(("a",), 30)
     proposed = [task(f"p{i}", "p", origin="neighbours") for i in range(300)]
-    sec = Sec()
-    sec.update({"a1": [PASS] * 4, "p1": [PASS, FAIL]}, {"a1": "a", "p1": "p"})
+    selector = make()
+    selector.update({"a1": [PASS] * 4, "p1": [PASS, FAIL]}, {"a1": "a", "p1": "p"})
     for seed in range(5):
-        chosen = sec.select([*own, *proposed], 20, random.Random(seed))
+        chosen = selector.select([*own, *proposed], 20, random.Random(seed))
         assert sum(t.origin == "world" for t in chosen) >= 10
 
 

@@ -57,7 +57,7 @@ async def test_each_proposer_gives_its_share_with_its_name(tmp_path):
 async def test_practice_stays_anchored_in_the_world_however_many_are_proposed(
     tmp_path, anchors, world
 ):
-    own = ("practise.tasks=6", "practise.foreign_share=0", f"methods.sec.anchors={anchors}")
+    own = ("practise.tasks=6", "practise.foreign_share=0", f"methods.uniform.anchors={anchors}")
     async with opened(tmp_path, *own) as workspace:
         await lived(workspace)
         plan = await choose(Loop(workspace, Progress(quiet=True)), KEY, {"turn": 1}, BARE)

@@ -23,6 +23,7 @@ SMALL = [
     "practise.tasks=20",
     "gate.tasks=40",
     "gate.probe_tasks=4",
+    "curriculum.select=sec",
     "report.tasks=2",
     "seed=3",
 ]
