@@ -147,7 +147,9 @@ def _check(adapters: Sequence[Adapter], weights: Sequence[float]) -> None:
     if not all(math.isfinite(w) for w in weights):
         raise UserError("Weights are numbers, as in --weights 0.7,0.3")
     if not any(weights):
-        raise UserError("With every weight 0 the adapter would do nothing: give one another weight.")
+        raise UserError(
+            "With every weight 0 the adapter would do nothing: give one another weight."
+        )
     for other in adapters[1:]:
         if other.base != adapters[0].base:
             raise UserError(
