@@ -76,6 +76,7 @@ def config(folder: Path, *more: str):
         "practise.tasks=40",
         "gate.tasks=72",
         "moult.tasks=90",
+        "curriculum.select=sec",
         "report.tasks=12",
         "seed=3",
     ]

@@ -37,6 +37,7 @@ SMALL = [
     "model.name=clerk",
     "practise.web_share=0",
     "practise.tasks=16",
+    "curriculum.select=sec",
     "gate.tasks=16",
     "gate.probes=[]",
     "moult.tasks=0",

@@ -36,6 +36,7 @@ SMALL = [
     "practise.web_share=0",
     "practise.foreign_share=0",
     "practise.tasks=24",
+    "curriculum.select=sec",
     "gate.tasks=40",
     "gate.probe_tasks=8",
     "report.tasks=8",
