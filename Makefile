@@ -26,8 +26,9 @@ help:  ## show this list
 evolve: $(VENV)/.run $(VENV)/.chromium  ## set up, then run three generations (again: go on)
 	$(BIN)/instar evolve --preset pocket --generations $(GENERATIONS) --workspace $(WORKSPACE)
 
-test: $(VENV)/.dev $(VENV)/.chromium  ## set up, then run the tests on two workers
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# Three workers on two cores: two fifths of the time of a test is waiting, for disks, browsers and processes.
+test: $(VENV)/.dev $(VENV)/.chromium  ## set up, then run the tests on three workers
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(VENV)/.dev  ## lint, format and types; changes nothing
 	$(BIN)/ruff check .
