@@ -26,7 +26,7 @@ help:  ## show this list
 evolve: $(VENV)/.run $(VENV)/.chromium  ## set up, then run three generations (again: go on)
 	$(BIN)/instar evolve --preset pocket --generations $(GENERATIONS) --workspace $(WORKSPACE)
 
-# Three workers on two cores: two fifths of the time of a test is waiting, for disks, browsers and processes.
+# Three workers on two cores, since tests wait a lot: for disks, browsers and processes.
 test: $(VENV)/.dev $(VENV)/.chromium  ## set up, then run the tests on three workers
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 

@@ -8,17 +8,12 @@ A task that is never done teaches nothing, and one that is always done little. W
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from instar._loop import Job, Loop, draw
 from instar.compose import Serving
-from instar.types import Status, Task
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from instar.types import Trajectory
+from instar.types import Status, Task, Trajectory
 
 __all__ = ["DIFFICULTY", "Screened", "screened"]
 
