@@ -42,8 +42,10 @@ def begin(*arguments: str | Path | float, failpoint: str = "") -> subprocess.Pop
 def killed(process: subprocess.Popen[str]) -> str:
     """What a process said before it was killed, which must have been all that ended it."""
     process.kill()
-    told, complaints = process.communicate(timeout=PATIENCE)
-    assert process.returncode == -signal.SIGKILL, complaints
+    # Not `communicate`, which leaves out what was read ahead of the last line that was awaited.
+    assert process.stdout is not None and process.stderr is not None
+    told, complaints = process.stdout.read(), process.stderr.read()
+    assert process.wait(PATIENCE) == -signal.SIGKILL, complaints
     return told
 
 
