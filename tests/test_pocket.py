@@ -8,6 +8,8 @@ from math import ceil
 
 import pytest
 
+from benchmarks.worlds.house_rules import HouseRules
+from benchmarks.worlds.library_desk import LibraryDesk
 from finetune.pocket import MODEL_DIR
 from finetune.pocket._run import Recipe, Run
 from finetune.pocket.batches import Stream
@@ -29,6 +31,7 @@ from instar.types import (
     Prompts,
     Recalled,
     Result,
+    Split,
     Step,
     Task,
     ToolSpec,
@@ -162,6 +165,21 @@ def test_rows_are_what_render_and_the_template_would_serve(tokenizer):
             assert text == row.prefix + query.body + "<|assistant|>"
             seen.add(query.skill)
     assert seen == set(SKILLS) - {"reflect"}
+
+
+@pytest.mark.parametrize("world", [HouseRules(house=7), LibraryDesk(house=7)], ids=lambda w: w.id)
+async def test_all_tools_of_an_office_are_a_line_each_and_short(tokenizer, world):
+    task = next(t for t in world.tasks(Split.PRACTISE, 20, 0) if t.params["door"] == "tools")
+    episode = await world.open(task, 0)
+    specs = episode.toolset.tools()
+    shown, bare = (
+        tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tools=t, tokenize=False)
+        for t in ([s.schema_openai() for s in specs], None)
+    )
+    await episode.close()
+    lines = shown.removesuffix(bare).removeprefix("<|tools|>").split("\n")
+    assert [line.split()[0] for line in lines] == [s.name for s in specs]
+    assert len(tokenizer.encode(shown)) - len(tokenizer.encode(bare)) <= 250
 
 
 def test_answers_parse_into_calls_of_the_tools_at_hand():
