@@ -11,6 +11,8 @@ import json
 import zlib
 from pathlib import Path
 
+from memory._unwritten import blank_unwritten
+
 __all__ = ["Seal"]
 
 _CHUNK = 1 << 20
@@ -45,6 +47,8 @@ class Seal:
     def renew(self) -> None:
         """Note down what the files hold, if they changed; Chroma writes once in a thousand entries.
 
+        Before that, what they should not hold is taken out.
+
         Raises:
             OSError: It cannot be done.
         """
@@ -52,6 +56,9 @@ class Seal:
         stamps = _stamps(files)
         if stamps == self._seen:
             return
+        for graph in {path.parent for path in files.values()}:
+            blank_unwritten(graph)
+        stamps = _stamps(files)
         fresh = self._note.with_suffix(".new")
         fresh.write_text(json.dumps({name: _checksum(path) for name, path in files.items()}))
         fresh.replace(self._note)
