@@ -21,18 +21,35 @@ def fullest(workspace: Workspace, active: Generation) -> Generation:
     """The newest undecided candidate that adds an adapter to a generation, else that generation.
 
     It has all that the other has and the adapter that the gate could not decide on, so that the
-    arms with it can be measured; where files of that adapter are damaged they cannot.
+    arms with it can be measured; where files of that adapter are damaged they cannot. An undecided
+    candidate that sheds what it makes needless is the one that is measured: of its arms only
+    ``moulted`` goes without.
     """
+    waiting = [
+        (g, g.adapter)
+        for g in workspace.store.generations()
+        if g.status is GenerationStatus.CANDIDATE and g.adapter is not None
+    ]
     found = [
         g
-        for g in workspace.store.generations()
+        for g, adapter in waiting
         if g.parent == active.id
-        and g.adapter is not None
-        and g.adapter != active.adapter
-        and g.status is GenerationStatus.CANDIDATE
-        and not workspace.registry.why_not(g.adapter)
+        and adapter != active.adapter
+        and not workspace.registry.why_not(adapter)
     ]
-    return max(found, key=lambda g: g.seq, default=active)
+    bearer = max(found, key=lambda g: g.seq, default=active)
+    moulted = [
+        g
+        for g, adapter in waiting
+        if g.parent == bearer.id
+        and adapter == bearer.adapter
+        and _shed(workspace, g) > _shed(workspace, bearer)
+    ]
+    return max(moulted, key=lambda g: g.seq, default=bearer)
+
+
+def _shed(workspace: Workspace, generation: Generation) -> set[str]:
+    return {item.id for item in workspace.store.internalised(generation.id)}
 
 
 def lacking(

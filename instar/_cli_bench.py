@@ -49,7 +49,7 @@ Like: TypeAlias = Annotated[
 Generations: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--generation", help="By default the active one, with an undecided adapter on top of it."
+        "--generation", help="By default the active one, with what is undecided on top of it."
     ),
 ]
 Models: TypeAlias = Annotated[

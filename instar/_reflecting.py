@@ -41,6 +41,8 @@ async def distil(
     """
     plan = loop.store.stage(key)
     if plan is None:
+        from memory.fit import fitting
+
         asked = loop.workspace.model(loop.config.memory.model)
         form = "lines" if asked.name == "pocket" else None
         distiller: Distiller | ModelDistiller = build(
@@ -52,14 +54,19 @@ async def distil(
             ops = await distiller.distill_with(loop.adviser(), lived, bank)
         else:
             ops = distiller.distill(lived, bank)
-        kept = allowed(loop.store, candidate, ops)
-        refused = len(ops) - len(kept)
+        fit = fitting(ops)
+        kept = allowed(loop.store, candidate, fit)
+        unfit, refused = len(ops) - len(fit), len(fit) - len(kept)
         plan = _keep(loop, key, _on_trial(loop, kept), distiller, refused)
-        if refused:
-            number = f"{refused} change{'s' * (refused > 1)}"
-            loop.progress.say(f"{key}: {number} refused: a person took that back")
+        _tell_left_out(loop, key, unfit, "left out: text that may not stand in a prompt")
+        _tell_left_out(loop, key, refused, "refused: a person took that back")
     _write(loop, key, plan["ops"], candidate, lifts=False)
     return plan
+
+
+def _tell_left_out(loop: Loop, key: str, number: int, why: str) -> None:
+    if number:
+        loop.progress.say(f"{key}: {number} change{'s' * (number > 1)} {why}")
 
 
 def _on_trial(loop: Loop, ops: Sequence[MemoryOp]) -> list[MemoryOp]:

@@ -1,6 +1,6 @@
 """The last stage of a run: what was learnt, measured on held-out tasks, as a page.
 
-It serves the active generation, with an undecided adapter on top of it if there is one, in four
+It serves the active generation, with what is undecided on top of it, in four
 arms, and each generation that was active before it whole, unless an earlier report has measured that
 one under the same conditions.
 Nothing that learns reads what is measured here.
@@ -281,7 +281,7 @@ def _measured(loop: Loop, generation: str) -> str:
     active = loop.store.active()
     if active is None or active.id == generation:
         return generation
-    return f"{generation} ({active.id} with an undecided adapter)"
+    return f"{generation} ({active.id} with what is undecided)"
 
 
 def stage_table(stages: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:

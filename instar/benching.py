@@ -272,8 +272,8 @@ async def _generations(loop: Loop, ids: Sequence[str]) -> list[Generation]:
     found = fullest(loop.workspace, active)
     if found.id != active.id:
         loop.progress.say(
-            f"Measured is {found.id}: the active {active.id} with an adapter on top that the gate "
-            f"has not decided on. For the active one alone: --generation {active.id}"
+            f"Measured is {found.id}: the active {active.id} with what is on top of it that the "
+            f"gate has not decided on. For the active one alone: --generation {active.id}"
         )
     return [found]
 

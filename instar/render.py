@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from instar.structure import harmless
 from instar.types import (
     MemoryKind,
     Message,
@@ -31,6 +32,7 @@ __all__ = [
     "assistant_message",
     "call_line",
     "done_lines",
+    "memory_block",
     "memory_line",
     "messages",
     "row",
@@ -90,24 +92,29 @@ def done_lines(steps: Sequence[Step], tools: Sequence[ToolSpec]) -> list[str]:
     return lines[-_HISTORY_LINES:]
 
 
-def memory_line(memory: Recalled) -> str:
-    """A memory as the prompt shows it, on one line: when, label, what."""
-    when, content = (" ".join(text.split()) for text in (memory.when, memory.content))
+def memory_line(memory: Recalled, fences: Sequence[str] = ()) -> str:
+    """A memory as the prompt shows it, on one line: when, label, what.
+
+    Whatever it says, it cannot end the fence that it stands in, nor pass for another memory.
+
+    Args:
+        fences: Those of the prompts, where they have their own.
+    """
+    texts = (harmless(" ".join(t.split()), fences) for t in (memory.when, memory.content))
+    when, content = texts
     return f"{_ABOUT.get(memory.kind, 'task')}: {when} [{memory.label}] -> {content}"
 
 
+def memory_block(prompts: Prompts, memories: Sequence[Recalled]) -> str:
+    """The memories that are shown, in their fence, and the policy behind it; empty where none is."""
+    fences = prompts.memory_open, prompts.memory_close
+    shown = [memory_line(m, fences) for m in memories if m.shown]
+    parts = [prompts.memory_open, *shown, prompts.memory_close, prompts.after_memory]
+    return "\n".join(p for p in parts if p) if shown else ""
+
+
 def _system(prompts: Prompts, memories: Sequence[Recalled]) -> str:
-    shown = [memory_line(m) for m in memories if m.shown]
-    if not shown:
-        return prompts.system
-    parts = [
-        prompts.system,
-        prompts.memory_open,
-        *shown,
-        prompts.memory_close,
-        prompts.after_memory,
-    ]
-    return "\n".join(p for p in parts if p)
+    return "\n".join(p for p in (prompts.system, memory_block(prompts, memories)) if p)
 
 
 def messages(

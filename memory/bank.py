@@ -24,7 +24,6 @@ from instar.types import (
     MemoryItem,
     MemoryKind,
     MemoryOp,
-    OpKind,
     Recalled,
     Recollection,
     Task,
@@ -149,7 +148,7 @@ class Bank:
         items = [op.item for op in ops if op.item is not None]
         embedded = self._vectors.of([occasion(i) for i in items])
         vectors = {i.id: v for i, v in zip(items, embedded, strict=True)}
-        if self.near is not None and any(op.kind in (OpKind.ADD, OpKind.EDIT) for op in ops):
+        if self.near is not None and items:
             ops = clustered(ops, vectors, self._views.of(generation).view, self.near)
         with traced.writing(self.store, ops):
             written = self.store.apply(ops, generation, vectors, author)

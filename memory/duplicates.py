@@ -27,6 +27,7 @@ _NOT = re.compile(
     r"\b(?:not|no|never|none|nothing|nobody|nor|cannot|without|avoid|unless|\w+n['\u2019]t)\b"
 )
 _FOUND_OUT = frozenset({Origin.ENVIRONMENT, Origin.SELF})
+_NEW = frozenset({OpKind.ADD, OpKind.MERGE, OpKind.SUPERSEDE})
 _LOOKED_AT = 32
 _AT_ONCE = 256
 
@@ -89,7 +90,7 @@ def clustered(
     """
     edited = [op.item for op in ops if op.kind is OpKind.EDIT and op.item]
     turned = [i for i in edited if (old := view.get(i.id)) and not same(i, old, alike)]
-    new = [op.item for op in ops if op.kind is OpKind.ADD and op.item and not op.item.cluster]
+    new = [op.item for op in ops if op.kind in _NEW and op.item and not op.item.cluster]
     added = new + turned
     found = {i.id: _alone(i) for i in turned}
     for namespace in dict.fromkeys(i.namespace for i in added):
@@ -117,7 +118,7 @@ def _alone(item: MemoryItem) -> str:
 
 
 def _put(op: MemoryOp, found: Mapping[str, str]) -> MemoryOp:
-    if op.item is None or op.kind not in (OpKind.ADD, OpKind.EDIT) or op.item.id not in found:
+    if op.item is None or op.item.id not in found:
         return op
     item = op.item.model_copy(update={"cluster": found[op.item.id]})
     return op.model_copy(update={"item": item})

@@ -8,7 +8,14 @@ import pytest
 from instar._arms import fullest, lacking
 from instar.compose import Workspace
 from instar.config import load_config
-from instar.types import Generation, GenerationStatus
+from instar.types import (
+    Generation,
+    GenerationStatus,
+    MemoryItem,
+    MemoryOp,
+    MemoryStatus,
+    OpKind,
+)
 
 CANDIDATE, REJECTED = GenerationStatus.CANDIDATE, GenerationStatus.REJECTED
 
@@ -49,6 +56,34 @@ def test_an_undecided_adapter_on_top_of_the_active_generation_is_measured(
     for one in (active, generation("elsewhere", 0, None, GenerationStatus.RETIRED), *others):
         workspace.store.add_generation(one)
     assert fullest(workspace, active).id == expected
+
+
+@pytest.mark.parametrize(
+    ("sheds", "adapter", "status", "expected"),
+    [
+        (True, "a", CANDIDATE, "g1-moult"),
+        (False, "a", CANDIDATE, "g1"),
+        (True, "b", CANDIDATE, "g1"),
+        (True, "a", REJECTED, "g1"),
+    ],
+)
+def test_what_an_undecided_adapter_is_to_shed_is_measured_with_it(
+    workspace, sheds, adapter, status, expected
+):
+    active = generation("g0", 0, None, GenerationStatus.ACTIVE)
+    workspace.store.add_generation(active)
+    item = MemoryItem(id="i", title="", when="w", content="c", kind="lesson", namespace="elsewhere")
+    add = MemoryOp(kind=OpKind.ADD, item=item, reason="")
+    workspace.bank.write([add], "g0")
+    workspace.store.add_generation(generation("g1", 1, "g0", CANDIDATE, "a"))
+    workspace.store.add_generation(generation("g1-moult", 1, "g1", status, adapter))
+    if sheds:
+        shed = item.model_copy(update={"status": MemoryStatus.INTERNALISED})
+        edit = MemoryOp(kind=OpKind.EDIT, target="i", item=shed, reason="")
+        workspace.bank.write([edit], "g1-moult")
+    found = fullest(workspace, active)
+    assert found.id == expected
+    assert ("moulted" in lacking(workspace, found, ("moulted",))) is (expected == "g1")
 
 
 def test_arms_that_would_be_another_under_a_false_name_are_lacking(workspace):

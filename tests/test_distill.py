@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from instar.types import (
     MemoryItem,
     MemoryKind,
     MemoryOp,
+    MemoryStatus,
     OpKind,
     Origin,
     Prompts,
@@ -24,6 +27,7 @@ from instar.types import (
     ToolSpec,
     Trajectory,
 )
+from memory._life import first_status
 from memory.distill.base import after
 from memory.distill.rules import Rules
 from memory.distill.workflow import Workflow
@@ -35,7 +39,7 @@ def spec(name: str, *arguments: str, required: int = 1, **more: Any) -> ToolSpec
         "properties": {a: {"type": "string"} for a in arguments},
         "required": list(arguments[:required]),
     }
-    return ToolSpec(name=name, parameters=schema, **more)
+    return ToolSpec(name=name, parameters=schema, **{"effects": ("write",), **more})
 
 
 SHED = (
@@ -293,6 +297,21 @@ def test_a_refusal_becomes_a_lesson_for_whatever_tools() -> None:
     assert (item.polarity, item.tools, item.support, len(item.sources)) == (-1, (), 0, 2)
     assert item.origin is Origin.ENVIRONMENT
     assert Rules().distill([dry("417"), dry("418")], bank(ops)) == []
+
+
+@pytest.mark.parametrize(
+    ("effects", "origin"),
+    [(("read",), Origin.ENVIRONMENT), (("read", "network"), Origin.WEB_PAGE), ((), Origin.TOOL)],
+)
+def test_what_is_refused_is_trusted_as_far_as_the_tool_says_what_it_touches(
+    effects: tuple[str, ...], origin: Origin
+) -> None:
+    tools = (spec("polish", "lamp", "grit", effects=effects), *SHED[1:])
+    (op,) = Rules().distill([dry("417", tools=tools)], [])
+    assert op.item is not None and op.item.origin is origin
+    assert first_status(op.item) is (
+        MemoryStatus.CANDIDATE if origin is Origin.ENVIRONMENT else MemoryStatus.QUARANTINED
+    )
 
 
 def test_the_last_word_on_finish_is_a_refusal_too() -> None:

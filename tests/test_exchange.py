@@ -88,7 +88,7 @@ def test_lines_that_cannot_be_used_are_refused_each_with_its_place(tmp_path: Pat
     ("changes", "reason"),
     [
         ({"content": "x" * 4001}, "content: 4001 characters, at most 4000"),
-        ({"title": "x" * 401}, "title: 401"),
+        ({"title": "x" * 2001}, "title: 2001"),
         ({"content": " \n"}, "content: empty"),
         ({"when": ""}, "when: empty"),
         ({"content": "a\x1b[31mb"}, "U+001B at 2"),

@@ -179,6 +179,16 @@ def test_what_a_user_says_is_no_duplicate_of_what_was_found_out(bank: Bank) -> N
     assert {i: w.cluster for i, w in written.items()} == {"w1": "", "w2": "", "w3": "w2"}
 
 
+def test_what_takes_the_place_of_another_joins_those_that_say_the_same(bank: Bank) -> None:
+    said = "take the oil and polish the lamp $1 with it"
+    write(bank, item("w1", "polish lamp $1", "sell it"), item("w2", "polish lamp $1", said))
+    better = MemoryOp(
+        kind=OpKind.SUPERSEDE, target="w1", item=item("w3", "polish lamp $1", f"{said} twice")
+    )
+    ended, written = bank.write([better], "g1")
+    assert (ended.id, written.id, written.cluster) == ("w1", "w3", "w2")
+
+
 async def test_an_edit_that_makes_another_rule_of_it_leaves_the_cluster(bank: Bank) -> None:
     said = "take the oil and polish the lamp $1 with it"
     first = item("w1", "polish lamp $1", said)

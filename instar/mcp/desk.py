@@ -17,7 +17,7 @@ from instar.service import shapes
 from instar.service.sessions import NoSession, Sessions, place
 from instar.types import MemoryItem, MemoryKind, MemoryOp, MemoryStatus, OpKind, Origin
 from memory.distill.base import stable_id
-from memory.exchange._checks import complaint
+from memory.fit import complaint
 
 __all__ = ["Desk", "Reported", "Saved", "Searched"]
 

@@ -16,7 +16,7 @@ from typing import Any
 from instar._recalling import withheld
 from instar.compose import Serving, Workspace
 from instar.errors import UnknownName, UserError
-from instar.render import memory_line
+from instar.render import memory_block
 from instar.service import shapes
 from instar.service._recording import NONE, SHADOW, Looked, begun, place, reported
 from instar.service._redacting import Redacting
@@ -133,7 +133,7 @@ class Sessions:
         kept = found.memories[:k]
         # In shadow nothing is shown, and by no draw: it must not look like a memory that was withheld.
         new = () if shadow else kept
-        text = self._fenced([memory_line(m) for m in new if m.shown])
+        text = memory_block(self.prompts, new)
         told = [
             shapes.Memory(
                 label=m.label,
@@ -178,11 +178,6 @@ class Sessions:
             before=lived.memories,
             shed=serving.shed,
         )
-
-    def _fenced(self, lines: list[str]) -> str:
-        prompts = self.prompts
-        parts = [prompts.memory_open, *lines, prompts.memory_close, prompts.after_memory]
-        return "\n".join(part for part in parts if part) if lines else ""
 
     def namespace(self, session: str) -> str:
         """Whose a session is.

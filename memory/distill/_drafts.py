@@ -1,8 +1,7 @@
 """From what a model wrote to memories: two strict forms, checks of the text, and changes by id.
 
 A slot (``$1``) that the content speaks of must be one of the kind of task, or nobody could fill it.
-The origin is that of the least trusted text which the model had read: where a tool of the episode
-reaches a network, pages were among it.
+The origin is that of the least trusted text which the model had read.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import NamedTuple
 from instar.asking import Refused, fenced_list
 from instar.types import MemoryItem, MemoryKind, MemoryOp, OpKind, Origin, Trajectory
 from memory.distill._records import passed
-from memory.distill.base import FINISH, stable_id, verified
-from memory.exchange._checks import complaint
+from memory.distill.base import FINISH, origin_behind, stable_id, verified
+from memory.fit import complaint
 
 __all__ = [
     "FORM",
@@ -149,8 +148,7 @@ def experience(items: Sequence[MemoryItem], source: Trajectory) -> MemoryItem:
 
 def origin(sources: Iterable[Trajectory]) -> Origin:
     """Class of the least trusted text in some episodes."""
-    network = any("network" in tool.effects for s in sources for tool in s.tools)
-    return Origin.WEB_PAGE if network else Origin.ENVIRONMENT
+    return origin_behind(tool for s in sources for tool in s.tools)
 
 
 def proofs(sources: Sequence[Trajectory]) -> int:

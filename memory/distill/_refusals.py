@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from instar.types import Origin, Result, ToolCall, ToolSpec, Trajectory
 from memory.distill._slots import Slots, lasting
-from memory.distill.base import FINISH, calls, verified
+from memory.distill.base import FINISH, calls, origin_behind, verified
 
 __all__ = ["Call", "Run", "masked", "read"]
 
@@ -78,12 +78,11 @@ def masked(error: str) -> str:
 def _call(call: ToolCall, result: Result, spec: ToolSpec | None, slots: Slots) -> Call:
     first = dict(list(lasting(call, spec).items())[:1])
     subject = slots.line(call.model_copy(update={"arguments": first}), spec)
-    network = spec is not None and "network" in spec.effects
     return Call(
         line=slots.line(call, spec),
         subject=subject,
         error=slots.put(_first_line(result)) if result.error else None,
-        origin=Origin.WEB_PAGE if network else Origin.ENVIRONMENT,
+        origin=origin_behind([spec] if spec else []),
     )
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from instar.asking import Refused, fenced_list
-from instar.types import MemoryItem, MemoryOp, OpKind, Origin, Trajectory
+from instar.types import MemoryItem, MemoryOp, OpKind, Trajectory
 from memory.distill._drafts import Draft, draft, joined, lesson, origin, proofs, safe
+from memory.distill.base import least_trusted
 
 __all__ = ["NEW", "Op", "Rulebook", "operations"]
 
@@ -156,7 +157,6 @@ class Rulebook(NamedTuple):
 def _edited(item: MemoryItem, content: str, sources: Sequence[Trajectory]) -> MemoryItem:
     """The rule with another text, which what proved the old one does not prove."""
     more: dict[str, object] = {"content": content, "support": proofs(sources)}
-    if origin(sources) is Origin.WEB_PAGE:
-        more["origin"] = Origin.WEB_PAGE
+    more["origin"] = least_trusted([item.origin, origin(sources)])
     fresh = [s.id for s in sources if s.id not in item.sources]
     return safe(item.model_copy(update={**more, "sources": (*item.sources, *fresh)}))

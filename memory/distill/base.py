@@ -14,21 +14,36 @@ from instar.types import (
     MemoryKind,
     MemoryOp,
     OpKind,
+    Origin,
     Result,
     ScoreSource,
     Split,
     Status,
     ToolCall,
+    ToolSpec,
     Trajectory,
     content_hash,
 )
 
-__all__ = ["FINISH", "Contract", "active", "after", "calls", "new", "stable_id", "verified"]
+__all__ = [
+    "FINISH",
+    "Contract",
+    "active",
+    "after",
+    "calls",
+    "least_trusted",
+    "new",
+    "origin_behind",
+    "stable_id",
+    "verified",
+]
 
 FINISH = "finish"
 """The call with which an agent says that it is done; at hand through every toolset."""
 
 _TRUSTED = frozenset({ScoreSource.ENVIRONMENT, ScoreSource.PROGRAM})
+_TRUST = (Origin.WEB_PAGE, Origin.TOOL, Origin.USER, Origin.SELF, Origin.ENVIRONMENT)
+"""From the least trusted on."""
 
 
 def verified(trajectory: Trajectory) -> bool:
@@ -46,6 +61,23 @@ def calls(trajectory: Trajectory) -> list[tuple[ToolCall, Result]]:
     """All calls that were answered, in order."""
     steps = trajectory.steps
     return [pair for s in steps for pair in zip(s.calls, s.results, strict=False)]
+
+
+def origin_behind(tools: Iterable[ToolSpec]) -> Origin:
+    """Class of the least trusted text that comes from some tools.
+
+    Behind a tool that reaches a network stand pages; of one that does not say what it touches, as that
+    of somebody else's agent, nobody knows whose words come back.
+    """
+    told = [tool.effects for tool in tools if tool.name != FINISH]
+    if any("network" in effects for effects in told):
+        return Origin.WEB_PAGE
+    return Origin.ENVIRONMENT if all(told) else Origin.TOOL
+
+
+def least_trusted(origins: Iterable[Origin]) -> Origin:
+    """The class of a text made of several."""
+    return min(origins, key=_TRUST.index)
 
 
 def active(bank: Iterable[MemoryItem], kind: MemoryKind) -> list[MemoryItem]:

@@ -22,12 +22,12 @@ from pydantic import Field, PositiveInt
 
 from instar.asking import Answers, Asking, Request
 from instar.contracts import ChatModel
-from instar.types import MemoryItem, MemoryKind, MemoryOp, Message, OpKind, Origin, Trajectory
+from instar.types import MemoryItem, MemoryKind, MemoryOp, Message, OpKind, Trajectory
 from memory.distill._drafts import changes, lesson, safe, slot_lines
 from memory.distill._examples import Example, Shelf
 from memory.distill._records import AS_DATA, as_taught, fenced, judged, passed
 from memory.distill._routines import FORM, Routine, routines
-from memory.distill.base import stable_id
+from memory.distill.base import least_trusted, stable_id
 
 __all__ = ["Induction"]
 
@@ -150,7 +150,6 @@ class Induction:
     def _item(self, namespace: str, shown: Sequence[Example], routine: Routine) -> MemoryItem:
         tools = tuple(sorted(set(routine.tools)))
         kind = MemoryKind.PRINCIPLE if self.config.always else MemoryKind.WORKFLOW
-        pages = any(e.origin is Origin.WEB_PAGE for e in shown)
         return MemoryItem(
             id=stable_id(namespace, routine.when, kind, tools, routine.calls),
             title=routine.title,
@@ -158,7 +157,7 @@ class Induction:
             content=routine.calls,
             kind=kind,
             namespace=namespace,
-            origin=Origin.WEB_PAGE if pages else Origin.ENVIRONMENT,
+            origin=least_trusted(e.origin for e in shown),
             tools=tools,
             sources=tuple(e.id for e in shown),
             support=sum(e.verified and e.has(routine.tools) for e in shown),

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from instar.types import MemoryItem, MemoryKind, Origin
-from memory.exchange._checks import complaint
 from memory.exchange.base import Entry, Loaded, Problem
+from memory.fit import complaint
 
 __all__ = ["Reader", "first_line", "json_object"]
 

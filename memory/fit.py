@@ -1,4 +1,4 @@
-"""What a memory from outside may say: bounded plain text that cannot pass for structure of a prompt.
+"""What a memory may say, whoever wrote it: bounded plain text that cannot pass for structure of a prompt.
 
 A memory is shown to a model between fences, on one line with a label. Text that holds a fence, or a
 token by which chat templates part messages, could step out of them, and a label makes one memory
@@ -9,15 +9,18 @@ seen from its text and is not tried here.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from unicodedata import category
 
-from instar.types import MemoryItem
+from instar.structure import structure_in
+from instar.types import MemoryItem, MemoryOp, OpKind
 
-__all__ = ["complaint"]
+__all__ = ["complaint", "fitting"]
 
-_LIMITS = {"content": 4000, "when": 400, "title": 400}
+_LOG = logging.getLogger(__name__)
+_LIMITS = {"content": 4000, "when": 2000, "title": 2000}
 _OTHER_LIMIT = 400
 _MOST_SUPPORT = 1_000_000
 _ID = re.compile(r"[^\s\[\]]{1,200}")
@@ -27,14 +30,6 @@ _HIDDEN = re.compile(
 _JOINERS = "\u200c\u200d"
 _FIRST_JOINED = "\u0600"
 """From here on there are scripts, and pictures, that are not written without joiners."""
-_STRUCTURE = re.compile(
-    r"</?\s*memory\s*>"
-    r"|<[|｜][^<>\n]{0,64}[|｜]>"
-    r"|</?(?:s|bos|eos|pad|unk|tool_call|tool_response)>"
-    r"|<(?:start|end)_of_turn>|\[/?INST\]"
-    r"|(?:(?<=[\n\r\u2028\u2029\x85])|^)\s*\[m\d+\]|\[m\d+\]\s*->",
-    re.IGNORECASE,
-)
 
 
 def complaint(item: MemoryItem) -> tuple[str, str] | None:
@@ -47,6 +42,24 @@ def complaint(item: MemoryItem) -> tuple[str, str] | None:
         if reason:
             return field, reason
     return None
+
+
+def fitting(ops: Sequence[MemoryOp]) -> list[MemoryOp]:
+    """The changes whose texts may stand in a prompt, without those to an item that is left out.
+
+    What a tool answered or a page said comes into memories word for word, so it is looked at like what a
+    person sends.
+    """
+    kept: list[MemoryOp] = []
+    unknown: set[str] = set()
+    for op in ops:
+        found = complaint(op.item) if op.item is not None else None
+        if op.item is not None and found:
+            unknown |= {op.item.id} if op.kind is not OpKind.EDIT else set()
+            _LOG.info("memory left out, %s: %s: %s", op.item.id, *found)
+        elif op.target not in unknown:
+            kept.append(op)
+    return kept
 
 
 def _shape(item: MemoryItem) -> tuple[str, str] | None:
@@ -80,8 +93,8 @@ def _text(text: str, limit: int) -> str:
         return f"control character U+{ord(hidden.group()):04X} at {hidden.start() + 1}"
     if unseen := _unseen(text):
         return f"invisible character U+{ord(text[unseen - 1]):04X} at {unseen}"
-    if structure := _STRUCTURE.search(text):
-        return f"holds {structure.group()!r}, which has a meaning of its own in a prompt"
+    if structure := structure_in(text):
+        return f"holds {structure!r}, which has a meaning of its own in a prompt"
     return ""
 
 
