@@ -11,7 +11,7 @@ import typer
 from instar._cli_common import AsJson, Folder, Seed, by_prefix, emit, facts, load, open_store, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from instar.store import Store
     from instar.types import MemoryItem, Trajectory
@@ -40,9 +40,10 @@ def by_uplift(
     found = valued(store, items, model)
     units = [
         {"items": [i.id for i in of], "status": _status(of), "worth": _dumped(worth)}
+        | {"members": {i.id: _dumped(found.members.get(i.id)) for i in of}}
         for of, worth in found.units
     ]
-    rows = [_row(of, worth) for of, worth in found.units]
+    rows = [row for of, worth in found.units for row in _rows(of, worth, found.members)]
     head = ["item", "status", "uplift", "95 %", "shown/seen", "steps", "needs", "memory"]
     said = f"Experience: {found.line} ({model}, {found.episodes} episodes)"
     text = f"{said}\n\n{table(head, rows, none)}"
@@ -68,22 +69,37 @@ def _status(of: Sequence[MemoryItem]) -> str:
     return ", ".join(f"{n} {status}" for status, n in counts.most_common())
 
 
-def _row(of: Sequence[MemoryItem], worth: Worth | None) -> list[str]:
-    first = of[0]
-    name = first.id if len(of) == 1 else f"{first.id} +{len(of) - 1}"
-    what = f"{first.when} -> {first.content}"
-    return [name, _status(of), *(_figures(worth) if worth else [""] * 5), what]
+def _rows(
+    of: Sequence[MemoryItem], worth: Worth | None, members: Mapping[str, Worth]
+) -> Iterator[list[str]]:
+    """A unit on a line; below one of several memories each of these."""
+    first, several = of[0], len(of) > 1
+    name = f"{first.id} +{len(of) - 1}" if several else first.id
+    yield [name, _status(of), *_figures(worth), _said(first)]
+    for item in of if several else ():
+        yield [f"- {item.id}", item.status.value, *_figures(members.get(item.id)), _said(item)]
 
 
-def _figures(worth: Worth) -> list[str]:
-    low, high = (f"{100 * end:+.0f}" for end in worth.success.interval)
+def _said(item: MemoryItem) -> str:
+    return f"{item.when} -> {item.content}"
+
+
+def _figures(worth: Worth | None) -> list[str]:
+    if worth is None:
+        return [""] * 5
+    steps = worth.steps
     return [
         f"{100 * max(-1.0, min(1.0, worth.shrunk)):+.0f}",
-        f"[{low}, {high}]",
+        _points(worth.success.interval),
         f"{worth.shown}/{worth.n}",
-        f"{worth.steps.estimate:+.1f}",
+        f"{steps.estimate:+.1f} [{steps.interval[0]:+.1f}, {steps.interval[1]:+.1f}]",
         str(worth.needed) if worth.needed else worth.verdict.value,
     ]
+
+
+def _points(interval: Sequence[float]) -> str:
+    low, high = (f"{100 * end:+.0f}" for end in interval)
+    return f"[{low}, {high}]"
 
 
 def _drawn(
@@ -148,12 +164,22 @@ def _memories(told: Sequence[dict[str, Any]]) -> str:
             ", ".join(str(i + 1) for i in t["cited"]) or "never",
             _share(t["success_shown"], t["episodes_shown"]),
             _share(t["success_withheld"], t["episodes_withheld"]),
+            _changes(t["worth"]),
             f"{t['when']} -> {t['content']}",
         ]
         for t in told
     ]
-    head = ["", "item", "drawn", "near", "cited in turn", "task with it", "without it", "memory"]
+    head = ["", "item", "drawn", "near", "cited in turn", "task with it", "without it"]
+    head += ["changes success by", "memory"]
     return table(head, rows, "No memory was recalled: none was near enough.")
+
+
+def _changes(worth: Mapping[str, Any] | None) -> str:
+    """The effect of the unit over all episodes, by what chance withheld."""
+    if worth is None:
+        return "not known"
+    success = worth["success"]
+    return f"{100 * success['estimate']:+.0f} {_points(success['interval'])}, {worth['verdict']}"
 
 
 def _share(success: float | None, n: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,6 +53,8 @@ class Valued(NamedTuple):
         bank: Worth of the bank; None where it was never withheld.
         units: Each unit in use with its items and its worth, the best first; those of which nothing
             is known last.
+        members: Worth of each memory by its id, in the episodes where it was the one that stood for its
+            unit.
         observed: What all of it was told from.
     """
 
@@ -60,16 +62,16 @@ class Valued(NamedTuple):
     episodes: int
     bank: Worth | None
     units: list[tuple[list[MemoryItem], Worth | None]]
+    members: dict[str, Worth]
     observed: list[Observation]
 
 
 def valued(store: Store, items: Sequence[MemoryItem], model: str) -> Valued:
     """What the items are worth to a model, by the word of programs and people."""
-    from memory.worth import VERIFIED, Level, observations, summary, worth
+    from memory.worth import Level, summary, worth
 
     lived = _withheld(store)
-    ours = [t for t in lived if t.model == model]
-    observed = observations(ours, VERIFIED | {ScoreSource.USER})
+    observed = _counted(t for t in lived if t.model == model)
     bank = next(iter(worth(observed, Level.BANK)), None)
     units: dict[str, list[MemoryItem]] = {}
     for item in items:
@@ -81,8 +83,16 @@ def valued(store: Store, items: Sequence[MemoryItem], model: str) -> Valued:
         episodes=len(observed),
         bank=bank,
         units=[(of, found.get(unit)) for unit, of in ranked],
+        members={w.name: w for w in worth(observed, Level.ITEM)},
         observed=observed,
     )
+
+
+def _counted(lived: Iterable[Trajectory]) -> list[Observation]:
+    """What counts of episodes for what is told to people: the word of programs, and theirs."""
+    from memory.worth import VERIFIED, observations
+
+    return observations(lived, VERIFIED | {ScoreSource.USER})
 
 
 def writers(store: Store) -> dict[str, str]:
@@ -111,15 +121,29 @@ def ids(store: Store, task: str | None = None) -> list[str]:
 
 
 def told_by(store: Store, trajectory: Trajectory) -> list[dict[str, Any]]:
-    """What each memory of an episode did in it, and how the same model did the task with and without it."""
+    """What each memory of an episode did in it, what its unit is known to change, and how the task went.
+
+    What a unit changes is its worth to the same model over all episodes; how the same model did the same
+    task with and without it is counted as it is, and no comparison: there are few, not all drawn alike.
+    """
+    from memory.worth import Level, worth
+
+    model = trajectory.model
+    observed = _counted(withheld_from(store, model))
+    known = {w.name: w for w in worth(observed, Level.CLUSTER)}
     lived = store.trajectories(purpose=trajectory.purpose, ids=ids(store, trajectory.task.id))
-    same = [t for t in lived if t.model == trajectory.model]
-    same = [t for t in same if t.score.status is not Status.UNKNOWN]
-    return [_told(trajectory, memory, same) for memory in trajectory.memories]
+    same = [t for t in lived if t.model == model and t.score.status is not Status.UNKNOWN]
+    return [_told(trajectory, memory, same, known) for memory in trajectory.memories]
 
 
-def _told(trajectory: Trajectory, memory: Recalled, same: Sequence[Trajectory]) -> dict[str, Any]:
+def _told(
+    trajectory: Trajectory,
+    memory: Recalled,
+    same: Sequence[Trajectory],
+    known: Mapping[str, Worth],
+) -> dict[str, Any]:
     unit = memory.unit or memory.item
+    value = known.get(unit)
     shown: dict[bool, list[float]] = {True: [], False: []}
     for other in same:
         for m in other.memories:
@@ -127,6 +151,7 @@ def _told(trajectory: Trajectory, memory: Recalled, same: Sequence[Trajectory]) 
                 shown[m.shown].append(float(other.score.status is Status.PASS))
     return {
         **memory.model_dump(mode="json"),
+        "worth": value.model_dump(mode="json") if value else None,
         "cited": [i for i, s in enumerate(trajectory.steps) if memory.item in s.cited],
         "success_shown": fmean(shown[True]) if shown[True] else None,
         "success_withheld": fmean(shown[False]) if shown[False] else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,11 @@ def run(*args: str) -> str:
     return result.stdout
 
 
+def value_of(line: str, pattern: str) -> str | None:
+    found = re.search(pattern, line)
+    return found.group() if found else None
+
+
 def test_practice_is_read_round_after_round(workspace: Path) -> None:
     with Store.open(workspace) as store:
         for turn in (2, 10):
@@ -107,6 +113,8 @@ def test_memories_are_listed_by_what_they_are_worth(workspace: Path) -> None:
     assert [r.split()[0] for r in rows[:3]] == [HELPS, HURTS, "unseen"]
     assert "helps" in rows[0].split("when")[0][8:] and "hurts" in rows[1].split("when")[0][8:]
     assert picture.read_bytes().startswith(b"\x89PNG")
+    steps = value_of(rows[0], r"[+-][0-9.]+ \[[+-][0-9.]+, [+-][0-9.]+\]")
+    assert steps, "how much longer episodes were, with an interval"
     value = json.loads(run("list", "--by", "uplift", "--json", *where))
     assert [u["items"] for u in value["units"]] == [[HELPS], [HURTS], ["unseen"]]
     assert value["units"][0]["worth"]["success"]["interval"][0] > 0
@@ -150,6 +158,24 @@ def test_why_tells_what_was_shown_withheld_and_what_that_changed(workspace: Path
     for told in value["memories"]:
         assert told["episodes_shown"] + told["episodes_withheld"] == 2
         assert told["cited"] == []
+        assert told["worth"]["n"] > 200, "over all episodes, not those of this task"
+    good, bad = text.splitlines()[-2:]
+    assert value_of(good, r"\+[34][0-9] \[\+[0-9]+, \+[0-9]+\], helps")
+    assert value_of(bad, r"-[34][0-9] \[-[0-9]+, -[0-9]+\], hurts")
+
+
+def test_memories_that_say_the_same_are_told_together_and_each(workspace: Path) -> None:
+    with Store.open(workspace) as store:
+        twin = item("twin").model_copy(update={"cluster": HELPS})
+        store.apply([MemoryOp(kind=OpKind.ADD, item=twin)], "g0", {}, "import")
+    where = ["--workspace", str(workspace), "--model", "toy"]
+    unit, first, second, *_ = run("list", "--by", "uplift", *where).splitlines()[3:]
+    assert unit.startswith(f"{HELPS} +1 ") and "helps" in unit[10:]
+    assert first.startswith(f"- {HELPS} ") and "helps" in first[10:]
+    assert second.startswith("- twin ") and "helps" not in second, "it was never chosen"
+    value = json.loads(run("list", "--by", "uplift", "--json", *where))
+    assert value["units"][0]["members"]["twin"] is None
+    assert value["units"][0]["members"][HELPS]["level"] == "item"
 
 
 @pytest.mark.parametrize(
