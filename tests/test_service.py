@@ -297,6 +297,42 @@ def test_sessions_at_once_lose_nothing(http, folder):
 # The client
 
 
+async def promote(folder: Path) -> None:
+    """A second generation, which knows better, comes to serve beside whoever serves the folder."""
+    config = load_config(None, [f"workspace={json.dumps(str(folder))}"])
+    async with Workspace.open(config) as workspace:
+        workspace.store.add_generation(generation("g2", "g1"))
+        better = item("m-new", "live/support", "ask for the receipt first")
+        ops = [
+            MemoryOp(kind=OpKind.RETIRE, target="m-all"),
+            MemoryOp(kind=OpKind.ADD, item=better),
+        ]
+        workspace.bank.write(ops, "g2", "test")
+        workspace.store.activate("g2")
+
+
+def test_two_generations_are_served_at_once(tmp_path):
+    asyncio.run(fill(tmp_path))
+    with served(tmp_path) as url, httpx.Client(base_url=url) as http:
+        before = [begin(http) for _ in range(2)]
+        assert recalled(http, before[0]) == ["m-all"]
+        asyncio.run(promote(tmp_path))
+        after = begin(http)
+        assert recalled(http, after) == ["m-new"]
+        assert recalled(http, before[1]) == ["m-all"], "a session keeps its generation"
+        assert recalled(http, begin(http, session=before[0])) == [], (
+            "what it has it is not shown twice"
+        )
+    with Store.open(tmp_path / "instar.db", create=False) as store:
+        lived = {id: store.trajectory(id) for id in (*before, after)}
+    assert [lived[id].generation for id in (*before, after)] == ["g1", "g1", "g2"]
+    assert [[m.item for m in lived[id].memories] for id in (*before, after)] == [
+        ["m-all"],
+        ["m-all"],
+        ["m-new"],
+    ]
+
+
 def test_the_client_recalls_reports_and_counts(url, folder):
     client = Client(url, budget=5)
     session = client.session(**BEGIN)

@@ -1,9 +1,10 @@
 """Planted memories: what each is worth is known, and the rules of life are let loose on them.
 
-A run is one namespace of twelve units: three that help, three that harm, three that do nothing, two
-that teach one rule and are always recalled together (duplicates that nobody found would do the same),
-and one that helps until the middle and harms from then on. Each episode recalls two of them at random
-(the pair counts as one); what is shown adds its effect to the base rate, within [.02, .98], so that
+A run is one namespace of sixteen units: three that help, three that harm, three that do nothing, one
+that helps until the middle and harms from then on, and three pairs, each always recalled together: two
+that teach one rule (duplicates that nobody found would do the same), two halves that help only where
+both are shown, and two that contradict each other, where either helps alone and both together harm.
+Each episode recalls two of them at random (a pair counts as one); what is shown adds its effect to the base rate, within [.02, .98], so that
 beside others a unit may move less than its effect. Near-duplicates that were found are one unit, and
 need no part of their own. Every so often the units are swept as the product does it.
 """
@@ -20,15 +21,28 @@ from instar.types import MemoryStatus
 from memory._life import Rules, evidence, judge
 from memory._withhold import Withholding
 
-__all__ = ["DRIFTER", "HARMFUL", "HELPFUL", "PAIR", "USELESS", "Lived", "by_unit", "live"]
+__all__ = [
+    "DRIFTER",
+    "HALVES",
+    "HARMFUL",
+    "HELPFUL",
+    "PAIR",
+    "RIVALS",
+    "USELESS",
+    "Lived",
+    "by_unit",
+    "live",
+]
 
 HELPFUL, HARMFUL, USELESS = slice(0, 3), slice(3, 6), slice(6, 9)
-PAIR, DRIFTER = slice(9, 11), 11
-_UNITS = 12
-_SLOT = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10])
+PAIR, DRIFTER, HALVES, RIVALS = slice(9, 11), 11, slice(12, 14), slice(14, 16)
+_UNITS = 16
+_SLOT = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10, 11, 11, 12, 12])
 _BASE, _SIZE = 0.4, 0.3
+_RIVALS_TOGETHER = np.array([0.0, 1.0, -1.0])
+"""By how many of two that contradict each other are shown."""
 _AT_ONCE = 2
-_PER_UNIT = 11 / _AT_ONCE
+_PER_UNIT = (_SLOT.max() + 1) / _AT_ONCE
 """Episodes for one recall of each unit, while all are there."""
 
 
@@ -108,6 +122,8 @@ def _block(
         - 1.0 * shown[..., HARMFUL].sum(axis=-1)
         + shown[..., PAIR].any(axis=-1)
         + (-1.0 if drifted else 1.0) * shown[..., DRIFTER]
+        + shown[..., HALVES].all(axis=-1)
+        + _RIVALS_TOGETHER[shown[..., RIVALS].sum(axis=-1)]
     )
     success = rng.random((runs, length)) < rate.clip(0.02, 0.98)
     return Episodes(eligible, shown, propensity, success.astype(np.float64))

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from benchmarks.studies._planted import (
     DRIFTER,
+    HALVES,
     HARMFUL,
     HELPFUL,
     PAIR,
+    RIVALS,
     USELESS,
     Lived,
     by_unit,
@@ -65,7 +67,9 @@ def planted(runs: int, rng: np.random.Generator) -> list[Figure]:
     """Live with planted memories."""
     lived = live(runs, _RECALLS, _EVERY, rng, Rules())
     early = lived.retired & (lived.recalls <= _THEN)
-    left = np.asarray(~lived.retired[:, -1, PAIR].all(axis=-1))
+    left, alone = (~lived.retired[:, -1, pair].all(axis=-1) for pair in (PAIR, RIVALS))
+    parted = alone & lived.kept_out[:, -1, RIVALS].any(axis=-1)
+    halves = lived.retired[:, -1, HALVES].any(axis=-1)
     scores = _areas(lived)
     area = mean_interval(scores) or Interval(0.0, 1.0)
     return [
@@ -78,7 +82,10 @@ def planted(runs: int, rng: np.random.Generator) -> list[Figure]:
             0.9,
             True,
         ),
-        _share("two that teach one rule: one at least is left", left),
+        _share("two that teach one rule: one at least is left", np.asarray(left)),
+        _share("two that contradict each other: one at least is left", np.asarray(alone)),
+        _share("two that contradict each other: parted in the end", np.asarray(parted)),
+        _share("two halves of one rule: one of them ever retired", np.asarray(halves)),
         _share("helpful: kept out of serving, of all sweeps", lived.kept_out[:, :, HELPFUL]),
         *_drift(lived),
     ]
@@ -178,7 +185,7 @@ def _table(title: str, figures: Sequence[Figure]) -> str:
         if figure.target is not None:
             sign = ">=" if figure.at_least else "<="
             told += f"  must be {sign} {figure.target:g}: {'met' if figure.met else 'MISSED'}"
-        lines.append(f"  {figure.name:<52}{told}")
+        lines.append(f"  {figure.name:<56}{told}")
     return "\n".join(lines)
 
 
@@ -190,7 +197,7 @@ def main() -> None:
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
     parts = {
-        f"Planted memories, {given.runs} runs of 12 units": planted(given.runs, rng),
+        f"Planted memories, {given.runs} runs of 16 units": planted(given.runs, rng),
         f"Intervals at level .95, {4 * given.runs} runs": coverage(4 * given.runs, rng),
         f"A bank that gives 10 points, {4 * given.runs} runs": bank(4 * given.runs, rng),
     }
