@@ -130,6 +130,20 @@ async def test_where_nothing_fits_nothing_is_drawn(bank: Bank) -> None:
     assert await recall(bank, "sweep yard", withholding=Withholding()) == Recollection()
 
 
+async def test_a_fact_is_recalled_beside_what_to_do(bank: Bank) -> None:
+    write(
+        bank,
+        item("w1", "polish lamp $1", "polish $1", support=2),
+        item("l1", "polish lamp $1", "polish $1 -> refused: oil it first", LESSON),
+        item("f1", "polish lamp $1", "lamps stand in the hall", MemoryKind.FACT),
+        item("f2", "sweep yard", "the yard has two gates", MemoryKind.FACT),
+    )
+    assert await items(bank, "polish lamp 1") == ["w1", "f1"]
+    assert await items(bank, "sweep yard") == ["f2"]
+    only = Bank(bank.store, bank.embedder, None, kinds=[MemoryKind.FACT])
+    assert await items(only, "polish lamp 1") == ["f1"]
+
+
 # Clusters
 
 
