@@ -4,7 +4,8 @@ What memory proved is trained into an adapter, and then the same tasks are done 
 one cluster and without any. A cluster is shed where being without it is no worse: the chance that
 clean success falls by less than a margin must be high. The chance is that of a Dirichlet posterior
 over the four outcomes of a pair, with Jeffreys' prior of one half each (Jeffreys 1946), so that ten
-pairs that agree do not pass for certainty as they would with a resampled interval. It decides what
+pairs that agree do not pass for certainty as they would with a resampled interval. Where no task went
+clean with the memories or without they are shed too: they cost tokens and buy nothing. It decides what
 the candidate sheds, and nothing more: whether the candidate as a whole serves is for the gate.
 """
 
@@ -87,7 +88,8 @@ def weigh(
     won = sum(b and not a for a, b in known)
     both = sum(a and b for a, b in known)
     probability = _no_worse((lost, won, both, n - lost - won - both), config.margin)
-    shed = n >= config.least and probability >= config.level and both + won > 0
+    # Where all are lost without them no number of them shows that little is.
+    shed = n >= config.least and probability >= config.level and (both + won > 0 or not lost)
     return Cluster(
         name=name,
         items=tuple(items),
@@ -98,7 +100,7 @@ def weigh(
         won=won,
         probability=round(probability, 4),
         decision="internalised" if shed else "kept",
-        reason=_reason(n, both + won, probability, shed, config),
+        reason=_reason(n, both + won, lost, probability, shed, config),
     )
 
 
@@ -107,11 +109,12 @@ def _no_worse(counts: Sequence[int], margin: float) -> float:
     return float(np.mean(shares[:, 0] - shares[:, 1] < margin))
 
 
-def _reason(n: int, clean: int, probability: float, shed: bool, config: MoultConfig) -> str:
+def _reason(
+    n: int, clean: int, lost: int, probability: float, shed: bool, config: MoultConfig
+) -> str:
     if n < config.least:
         return f"only {n} of {config.least} pairs are known"
     if not clean:
-        # Two that fail alike show nothing of what was learnt.
-        return "no task went clean without them"
+        return "no task went clean without them" if lost else "none went clean with them or without"
     told = f"less than {100 * config.margin:g} points worse without them, probability"
     return f"{told} {probability:.2f}" if shed else f"not shown to be {told} {probability:.2f}"

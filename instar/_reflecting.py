@@ -12,6 +12,7 @@ from typing import Any
 
 from instar._loop import Loop
 from instar._methods import build
+from instar._returning import still_shed
 from instar._taken_back import allowed, still_held
 from instar._worthing import withheld_from
 from instar.contracts import Distiller, Forgetter, ModelDistiller
@@ -57,7 +58,8 @@ async def distil(
         fit = fitting(ops)
         kept = allowed(loop.store, candidate, fit)
         unfit, refused = len(ops) - len(fit), len(fit) - len(kept)
-        plan = _keep(loop, key, _on_trial(loop, kept), distiller, refused)
+        new = still_shed(loop.store, candidate, kept)
+        plan = _keep(loop, key, _on_trial(loop, new), distiller, refused)
         _tell_left_out(loop, key, unfit, "left out: text that may not stand in a prompt")
         _tell_left_out(loop, key, refused, "refused: a person took that back")
     _write(loop, key, plan["ops"], candidate, lifts=False)

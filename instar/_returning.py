@@ -1,7 +1,8 @@
-"""What was shed comes back where practice has fallen off since.
+"""What was shed comes back where practice has fallen off since, and not because it is learnt again.
 
 A group's practice in the round just done is compared with that of the turn in which its memories were
-shed, by Fisher's exact test.
+shed, by Fisher's exact test. A distiller does not see what was shed, and would write the same again at
+the next success.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Sequence
 
 from instar._loop import Loop
 from instar.stats import fewer
+from instar.store import Store
 from instar.types import MemoryItem, MemoryOp, MemoryStatus, OpKind, Status, Trajectory
 
-__all__ = ["came_back"]
+__all__ = ["came_back", "still_shed"]
 
 _LEVEL = 0.05
 _ROUNDS = ("practise_1", "practise_2")
@@ -44,6 +46,22 @@ def came_back(loop: Loop, key: str, lived: Sequence[Trajectory], candidate: str)
     if ops:
         loop.workspace.bank.write(ops, candidate, key)
     return len(ops)
+
+
+def still_shed(store: Store, generation: str, ops: Sequence[MemoryOp]) -> list[MemoryOp]:
+    """The changes of a distiller without those that would bring back what the adapter does without.
+
+    What was shed because no task went clean with it or without may be learnt again: the adapter knows
+    nothing of it.
+    """
+    gone = {item.id for item in store.internalised(generation) if not _idle(store, item)}
+    return [op for op in ops if op.item is None or op.item.id not in gone]
+
+
+def _idle(store: Store, item: MemoryItem) -> bool:
+    """Whether nothing went clean without an item when it was shed."""
+    facts = store.stage(f"g{store.generation(item.generation).seq}/moult") or {"clusters": []}
+    return any(item.id in c["items"] and not c["shed_clean"] for c in facts["clusters"])
 
 
 def _fallen(loop: Loop, item: MemoryItem, now: Sequence[bool]) -> bool:

@@ -12,14 +12,25 @@ from stores import generation
 from finetune.moult import weigh
 from instar._loop import Loop
 from instar._moulting import _tasks
+from instar._reflecting import distil
 from instar._report_loop import ledger, moults
-from instar._returning import came_back
+from instar._returning import came_back, still_shed
 from instar.benching import Request, measure
 from instar.compose import Workspace
 from instar.config import load_config
 from instar.evolve import evolve
 from instar.progress import Progress
-from instar.types import GenerationStatus, MemoryStatus, Score, Split, Status
+from instar.store import Store
+from instar.types import (
+    GenerationStatus,
+    MemoryItem,
+    MemoryOp,
+    MemoryStatus,
+    OpKind,
+    Score,
+    Split,
+    Status,
+)
 
 QUIET = Progress(quiet=True)
 BOTH, LOST, WON, NEITHER = (True, True), (True, False), (False, True), (False, False)
@@ -32,7 +43,8 @@ BOTH, LOST, WON, NEITHER = (True, True), (True, False), (False, True), (False, F
         ([BOTH] * 10 + [WON] * 2, "internalised", "less than 10 points worse"),
         ([BOTH] * 10 + [LOST] * 2, "kept", "not shown"),
         ([LOST] * 12, "kept", "no task went clean"),
-        ([NEITHER] * 12, "kept", "no task went clean"),
+        ([NEITHER] * 12, "internalised", "with them or without"),
+        ([NEITHER] * 11 + [LOST], "kept", "no task went clean"),
         ([BOTH] * 5, "kept", "only 5 of 6"),
         ([BOTH] * 5 + [(None, True)] * 9, "kept", "only 5 of 6"),
     ],
@@ -175,3 +187,43 @@ async def test_what_was_shed_comes_back_where_practice_falls_off(workspace):
     assert {i.status for i in back} == {MemoryStatus.CANDIDATE}
     assert came_back(loop, "g2/fell", fell, "g2") == 0, "done once"
     assert store.internalised(active.id) == shed, "what serves now is as it was"
+
+
+async def test_what_was_shed_is_not_learnt_again_from_the_next_success(workspace):
+    store, active = workspace.store, workspace.store.active()
+    known = [c for c in store.stage("g1/moult")["clusters"] if c["shed_clean"]]
+    shed = {i for c in known if c["decision"] == "internalised" for i in c["items"]}
+    lived = store.trajectories(purpose="practise")
+    store.add_generation(generation("g3", active.id))
+    await distil(Loop(workspace, QUIET), "g3/reflect_1/workflow", "workflow", lived, "g3", "none")
+    assert not shed & {i.id for i in store.items("g3")}
+    assert shed <= {i.id for i in store.internalised("g3")}
+    store.add_generation(generation("g0", None))
+    again = await distil(Loop(workspace, QUIET), "g0/r/workflow", "workflow", lived, "g0", "none")
+    assert shed & {op["item"]["id"] for op in again["ops"]}, "which it would have been"
+
+
+def test_what_helped_nobody_may_be_learnt_again(tmp_path):
+    with Store.open(tmp_path / "instar.db") as store:
+        store.add_generation(generation("g1", status="active"))
+        items = [
+            MemoryItem(id=i, title="", when=i, content=i, kind="lesson", namespace="n")
+            for i in ("idle", "learnt", "other")
+        ]
+        ops = [MemoryOp(kind=OpKind.ADD, item=i) for i in items]
+        store.apply(ops, "g1", {})
+        clusters = [
+            {"items": ["idle"], "shed_clean": 0.0},
+            {"items": ["learnt"], "shed_clean": 0.5},
+        ]
+        store.finish_stage("g1/moult", {"clusters": clusters})
+        status = {"status": MemoryStatus.INTERNALISED}
+        store.apply(
+            [
+                MemoryOp(kind=OpKind.EDIT, target=i.id, item=i.model_copy(update=status))
+                for i in items[:2]
+            ],
+            "g1",
+            {},
+        )
+        assert [op.item.id for op in still_shed(store, "g1", ops)] == ["idle", "other"]
