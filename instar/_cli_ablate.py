@@ -73,13 +73,13 @@ def _measured(title: str, figures: dict[str, Any]) -> list[str]:
     from instar._cli_figures import share, span
 
     arms = [
-        [name.replace("_", " "), share(f["success"]), span(f["interval"]), _runs(f)]
+        [name.replace("_", " "), share(f["success"]), span(f["interval"]), _spent(f), _runs(f)]
         for name, f in figures["arms"].items()
     ]
     seeds = len(figures["runs"])
     blocks = [
         f"{title}: {figures['world']}, {figures['n']} tasks in each of {seeds} runs",
-        table(["arm", "clean", "95 % over runs", "each run"], arms),
+        table(["arm", "clean", "95 % over runs", "tokens", "each run"], arms),
     ]
     if len(arms) > 1:
         blocks.append(_differences(figures["paired"]))
@@ -89,6 +89,11 @@ def _measured(title: str, figures: dict[str, Any]) -> list[str]:
         *(f"Seed {s}: {why}." for s, problems in figures["problems"].items() for why in problems),
     ]
     return [*blocks, "\n".join(notes)] if notes else blocks
+
+
+def _spent(figures: dict[str, Any]) -> str:
+    """Tokens of an attempt; nothing where they were not kept."""
+    return f"{figures['tokens']:,.0f}" if "tokens" in figures else ""
 
 
 def _by_seed(found: dict[str, dict[str, str]], sentence: str) -> list[str]:

@@ -120,7 +120,8 @@ class _Bench:
 
 
 def _outcome(line: Line) -> Outcome:
-    return Outcome(line.trajectory.task.family, success(line.trajectory))
+    lived = line.trajectory
+    return Outcome(lived.task.family, success(lived), lived.usage.tokens)
 
 
 def _after(store: Store, turn: int) -> Generation:

@@ -19,10 +19,11 @@ __all__ = ["Cell", "Outcome", "Outcomes", "figures", "over_runs", "paired_over_r
 
 
 class Outcome(NamedTuple):
-    """How an attempt at a task went; None where that is not known."""
+    """How an attempt at a task went, and the tokens that it took; None where that is not known."""
 
     family: str
     success: float | None
+    tokens: int | None = None
 
 
 Outcomes: TypeAlias = dict[tuple[str, int], Outcome]
@@ -36,6 +37,7 @@ class Cell:
     Attributes:
         world: Id of the world.
         outcomes: Of each label.
+        tokens: Of an attempt on average, prompt and answers, by label.
         instead: Which arm stands for one that the evolution has not what it takes for.
         left_out: Labels that could not be measured, each with the reason.
         problems: What is wrong with a run, such as arms that had not the same chance.
@@ -44,6 +46,7 @@ class Cell:
 
     world: str = ""
     outcomes: dict[str, Outcomes] = field(default_factory=dict)
+    tokens: dict[str, float] = field(default_factory=dict)
     instead: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -53,6 +56,9 @@ class Cell:
         """Take what was run for an arm, or for the one that stands for it."""
         if stands in ran:
             self.outcomes[label] = ran[stands]
+            spent = _mean([o.tokens for o in ran[stands].values()])
+            if spent is not None:
+                self.tokens[label] = round(spent, 1)
             if stands != arm:
                 self.instead[label] = stands
 
@@ -113,13 +119,19 @@ def figures(
     return {
         "world": cells[0].world,
         "n": wanted.n,
-        "arms": {a: over_runs([c.success(a) for c in cells]) for a in labels},
+        "arms": {a: _arm(a, cells) for a in labels},
         "paired": [f | {"p_holm": p} for f, p in zip(known, corrected, strict=True)],
         "instead": {seed: c.instead for seed, c in told.items() if c.instead},
         "left_out": {seed: c.left_out for seed, c in told.items() if c.left_out},
         "problems": {seed: c.problems for seed, c in told.items() if c.problems},
         "runs": {seed: c.runs for seed, c in told.items()},
     }
+
+
+def _arm(label: str, cells: Sequence[Cell]) -> dict[str, Any]:
+    tokens = _mean([c.tokens.get(label) for c in cells])
+    spent = {} if tokens is None else {"tokens": round(tokens, 1)}
+    return over_runs([c.success(label) for c in cells]) | spent
 
 
 def _compared(seeds: Sequence[int], cells: Sequence[Cell], a: str, b: str) -> dict[str, Any] | None:

@@ -81,6 +81,11 @@ def test_arms_are_compared_over_runs_and_pooled_over_tasks(ran):
     )
     assert figures["instead"] == {"3": {"both": "memory"}, "4": {"both": "memory"}}
     assert arms["both"] == arms["memory"] and figures["problems"] == {}
+    spent = []
+    for seed, (name,) in figures["runs"].items():
+        run = file.with_suffix("") / "one" / seed / "runs" / name
+        spent.append(json.loads((run / "summary.json").read_text())["arms"]["memory"]["tokens"])
+    assert arms["memory"]["tokens"] == pytest.approx(sum(spent) / 2, abs=0.1)
     kept = json.loads((file.with_suffix("") / "ablation.json").read_text())
     assert kept == {k: v for k, v in found.items() if k != "folder"}
 
