@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_TEMPLATE = """# Settings of this workspace; every key is optional. All keys: instar init --help
+_TEMPLATE = """# Settings of this workspace; every key is optional. All keys: instar list --settings
 preset = "{preset}"
 seed = {seed}
 """

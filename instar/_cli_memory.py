@@ -143,7 +143,7 @@ def search(
     workspace: Folder = None,
     seed: Seed = None,
 ) -> None:
-    """The memories whose occasion is nearest to a text."""
+    """The memories whose occasion, title and all, is nearest to a text."""
     from instar._cli_common import wait_for
     from instar.errors import UserError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -64,16 +65,39 @@ def _show(step: Step) -> None:
         typer.echo(f"  {call_line(call)} -> {said}", err=True)
 
 
-def list_methods(as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:
+def list_methods(
+    settings: Annotated[
+        bool, typer.Option("--settings", help="All settings instead, as they are here.")
+    ] = False,
+    as_json: AsJson = False,
+    workspace: Folder = None,
+    seed: Seed = None,
+) -> None:
     """All methods by kind, with the first line of what they say of themselves."""
     from instar import plugins
 
+    if settings:
+        known = _settings(load(workspace, seed, None))
+        emit(as_json, known, table(["key", "here"], [[k, json.dumps(v)] for k, v in known.items()]))
+        return
     found = {kind: plugins.methods(kind) for kind in plugins.kinds()}
     blocks = [
         table([kind, ""], [[f"  {name}", line] for name, line in methods.items()], kind)
         for kind, methods in found.items()
     ]
     emit(as_json, found, "\n\n".join(blocks))
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Every key that `instar.toml` takes, in order, with its value."""
+    from instar.config import keys
+
+    values = config.model_dump(mode="json")
+    found = {}
+    for key in keys():
+        section, _, name = key.partition(".")
+        found[key] = values[section][name] if name else values[section]
+    return found
 
 
 def doctor(as_json: AsJson = False, workspace: Folder = None, seed: Seed = None) -> None:

@@ -36,7 +36,9 @@ def quarantine(
     workspace: Folder = None,
     seed: Seed = None,
 ) -> None:
-    """Show a memory to nobody but practice, from now on; its whole unit goes with it."""
+    """Show a memory to nobody but practice, until it is undone or practice proves that it helps; its
+    whole unit goes with it.
+    """
     from instar.types import MemoryStatus
 
     def held(one: MemoryItem) -> MemoryItem:

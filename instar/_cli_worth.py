@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["by_uplift", "register"]
 
+_WHAT_CHANGES = (
+    "What a unit changes: points over all episodes of this model, by what chance withheld, with an interval at "
+    "95 %; memory list --by uplift draws it towards what its kind is worth."
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``instar memory``."""
@@ -87,6 +92,9 @@ def _said(item: MemoryItem) -> str:
 def _figures(worth: Worth | None) -> list[str]:
     if worth is None:
         return [""] * 5
+    if not 0 < worth.shown < worth.n:
+        # Always shown, or never: there is nothing yet to compare with.
+        return ["", "", f"{worth.shown}/{worth.n}", "", str(worth.needed or "")]
     steps = worth.steps
     return [
         f"{100 * max(-1.0, min(1.0, worth.shrunk)):+.0f}",
@@ -110,7 +118,7 @@ def _drawn(
 
     found = [worth for _, worth in units if worth is not None]
     if not found:
-        return "Nothing to draw yet: no episode has withheld a memory."
+        return "Nothing to draw yet: of none of these memories is it known what it is worth."
     names = {worth.name: of[0].title[:40] for of, worth in units if worth is not None}
     try:
         draw_worth(found, names, title).savefig(path, dpi=120)
@@ -170,16 +178,19 @@ def _memories(told: Sequence[dict[str, Any]]) -> str:
         for t in told
     ]
     head = ["", "item", "drawn", "near", "cited in turn", "task with it", "without it"]
-    head += ["changes success by", "memory"]
-    return table(head, rows, "No memory was recalled: none was near enough.")
+    head += ["its unit changes success by", "memory"]
+    text = table(head, rows, "No memory was recalled: none was near enough.")
+    return f"{text}\n\n{_WHAT_CHANGES}" if told else text
 
 
 def _changes(worth: Mapping[str, Any] | None) -> str:
     """The effect of the unit over all episodes, by what chance withheld."""
-    if worth is None:
+    if worth is None or not 0 < worth["shown"] < worth["n"]:
         return "not known"
     success = worth["success"]
-    return f"{100 * success['estimate']:+.0f} {_points(success['interval'])}, {worth['verdict']}"
+    # Few episodes, weighted by their odds, may estimate more than there can be.
+    effect = max(-1.0, min(1.0, success["estimate"]))
+    return f"{100 * effect:+.0f} {_points(success['interval'])}, {worth['verdict']}"
 
 
 def _share(success: float | None, n: int) -> str:

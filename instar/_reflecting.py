@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from instar._holding import held
 from instar._loop import Loop
 from instar._methods import build
 from instar._returning import still_shed
@@ -115,7 +116,8 @@ def forget(loop: Loop, key: str, name: str, candidate: str) -> int:
         forgetter: Forgetter = build("memory.forget", name, loop.config)
         _go_on(loop, forgetter, "g", tail)
         if isinstance(forgetter, Observing):
-            forgetter.observe(withheld_from(loop.store, loop.config.model.name))
+            practised = withheld_from(loop.store, loop.config.model.name)
+            forgetter.observe(practised, held(loop.store, candidate).keys())
         ops = forgetter.sweep(loop.store.items(candidate), _practised(loop))
         plan = _keep(loop, f"{key}{tail}", ops, forgetter)
     _write(loop, f"{key}{tail}", plan["ops"], candidate)

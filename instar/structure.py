@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from unicodedata import normalize
 
 __all__ = ["harmless", "structure_in"]
 
@@ -15,19 +16,21 @@ _MARKS = (
     r"<\s*/?\s*memory\s*>"
     r"|<[|｜][^<>\n]{0,64}[|｜]>"
     r"|</?(?:s|bos|eos|pad|unk|tool_call|tool_response)>"
-    r"|<(?:start|end)_of_turn>|\[/?INST\]"
+    r"|<(?:start|end)_of_turn>|</?think>|<function=|<unused\d+>|<</?SYS>>"
+    r"|\[/?(?:INST|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|SYSTEM_PROMPT)\]"
 )
 _STRUCTURE = re.compile(
-    _MARKS + r"|(?:(?<=[\n\r\u2028\u2029\x85])|^)\s*\[m\d+\]|\[m\d+\]\s*->", re.IGNORECASE
+    _MARKS + r"|(?:(?<=[\n\r\u2028\u2029\x85])|^)\s*\[\s*m\d+\s*\]|\[\s*m\d+\s*\]\s*->",
+    re.IGNORECASE,
 )
 # On the one line of a memory any label can be taken for that of the line.
-_ON_A_LINE = re.compile(_MARKS + r"|\[m\d+\]", re.IGNORECASE)
+_ON_A_LINE = re.compile(_MARKS + r"|\[\s*m\d+\s*\]", re.IGNORECASE)
 _ALIKE = str.maketrans("<>[]|｜", "‹›()¦¦")
 
 
 def structure_in(text: str) -> str | None:
-    """The first part of a text that has a meaning of its own in a prompt."""
-    found = _STRUCTURE.search(text)
+    """The first part of a text that has a meaning of its own in a prompt, in wide letters too."""
+    found = _STRUCTURE.search(text) or _STRUCTURE.search(normalize("NFKC", text))
     return found.group() if found else None
 
 

@@ -189,6 +189,7 @@ def sweep(
     observed: Sequence[Observation],
     unit_of: Mapping[str, str] | None = None,
     rules: Rules | None = None,
+    held: Collection[str] = (),
 ) -> list[MemoryOp]:
     """The changes of status that the evidence asks for.
 
@@ -197,6 +198,7 @@ def sweep(
         observed: Practise episodes in their order, of the model that is served.
         unit_of: Cluster of each item that is in one.
         rules: None: the usual ones.
+        held: Items that a person put into quarantine: only proof that they help brings them out of it.
     """
     rules = rules or Rules()
     alive = {item.id for item in items}
@@ -217,12 +219,19 @@ def sweep(
     ops: list[MemoryOp] = []
     for _, found in sorted(known.items()):
         standing = {u: min((i.status for i in units[u]), key=_SHOWN.index) for u in found}
-        trusted = {u for u in found if all(_trusted(i, rules) for i in units[u])}
+        trusted = {u for u in found if _all_trusted(units[u], rules, held)}
         for unit, change in judge(standing, found, trusted, rules).items():
             ops += [_op(i, change) for i in units[unit] if _moves(i, standing[unit], change)]
     return ops + [
-        op for unit in sorted(units.keys() - ever.keys()) for op in _vouched(units[unit], rules)
+        op
+        for unit in sorted(units.keys() - ever.keys())
+        if _all_trusted(units[unit], rules, held)
+        for op in _vouched(units[unit])
     ]
+
+
+def _all_trusted(unit: Sequence[MemoryItem], rules: Rules, held: Collection[str]) -> bool:
+    return all(_trusted(item, rules) and item.id not in held for item in unit)
 
 
 def _moves(item: MemoryItem, standing: MemoryStatus, change: Change) -> bool:
@@ -231,10 +240,8 @@ def _moves(item: MemoryItem, standing: MemoryStatus, change: Change) -> bool:
     return item.status is not change.status and (down or item.status is standing)
 
 
-def _vouched(unit: Sequence[MemoryItem], rules: Rules) -> list[MemoryOp]:
+def _vouched(unit: Sequence[MemoryItem]) -> list[MemoryOp]:
     """Untrusted text that was never shown, and that verified successes now stand behind."""
-    if not all(_trusted(item, rules) for item in unit):
-        return []
     change = Change(MemoryStatus.CANDIDATE, "verified successes stand behind it")
     return [_op(item, change) for item in unit if item.status is MemoryStatus.QUARANTINED]
 

@@ -268,6 +268,26 @@ def test_in_a_place_a_longer_name_is_another_one(text: str, whole: bool, anywher
     assert subject.names("ada") and not subject.names("ada-2") and subject.names("Ada Byron")
 
 
+def test_what_names_another_customer_is_not_about_this_one() -> None:
+    words = Wish(kind="subject", value="Ada").words_beside(
+        ["ada-2", "ada", "ben", "ada.byron@x.org"]
+    )
+    assert words and not words.said("Ada-2 called") and not words.said("write to ada.byron@x.org")
+    for text in ("Ada-2 called Ada", "ada-21", "Ada-related", "ada.byron@x.org2", "ada@x.org"):
+        assert words.said(text), text
+    assert words.without("ADA-2 and ADA") == "ADA-2 and [purged]"
+
+
+def test_sessions_of_a_customer_with_a_longer_name_stay(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "instar.db")
+    with store:
+        for subject, said in (("ada", "refund 1 for Ada"), ("ada-2", "refund 2 for Ada-2")):
+            place = {"namespace": f"live/support/{subject}", "params": {"subject": subject}}
+            one = task(said, instruction=said, **place)
+            store.save_trajectory(trajectory(one, purpose="live"), stage="live")
+    assert find(tmp_path, Wish(kind="subject", value="Ada")).episodes == ("refund 1 for Ada-0",)
+
+
 @pytest.mark.parametrize(
     ("text", "held", "kept"),
     [

@@ -25,6 +25,7 @@ from instar.types import (
 )
 from memory._life import Evidence, Rules, first_status, judge, sweep
 from memory._worth_plot import draw_worth
+from memory.forget.uplift import Uplift
 from memory.worth import (
     Draw,
     Level,
@@ -261,6 +262,20 @@ def test_a_sweep_retires_what_harms_and_says_why():
     assert ops["bad"].kind is OpKind.RETIRE and ops["bad"].reason.startswith("harms: -")
     assert ops["good"].item.status is MemoryStatus.ACTIVE
     assert sweep([item("good")], []) == []
+
+
+def test_what_a_person_holds_needs_proof_that_it_helps():
+    kept = item("a", status=MemoryStatus.QUARANTINED)
+    calm, good = lived({"a": 0.0}, 12, 0), lived({"a": 0.5}, 300, 3)
+    for observed in ([], calm, good):
+        (op,) = sweep([kept], observed)
+        assert op.item.status is MemoryStatus.CANDIDATE
+    assert sweep([kept], [], held={"a"}) == sweep([kept], calm, held={"a"}) == []
+    (op,) = sweep([kept], good, held={"a"})
+    assert op.item.status is MemoryStatus.CANDIDATE and op.reason.startswith("seems to help")
+    rules = Uplift()
+    rules.observe([], held={"a"})
+    assert rules.sweep([kept], 0.0) == []
 
 
 def test_a_cluster_lives_and_goes_as_one():

@@ -153,13 +153,13 @@ def test_why_tells_what_was_shown_withheld_and_what_that_changed(workspace: Path
         store.save_trajectory(lived.model_copy(update={"id": "elsewhere", "model": "another"}))
     text = run("why", "t7-14", "--workspace", str(workspace))
     assert "probability of being shown 0.85" in text
-    assert [line.split()[0] for line in text.splitlines()[-2:]] == ["m1", "m2"]
+    assert [line.split()[0] for line in text.splitlines()[-4:-2]] == ["m1", "m2"]
     value = json.loads(run("why", "t7-14", "--json", "--workspace", str(workspace)))
     for told in value["memories"]:
         assert told["episodes_shown"] + told["episodes_withheld"] == 2
         assert told["cited"] == []
         assert told["worth"]["n"] > 200, "over all episodes, not those of this task"
-    good, bad = text.splitlines()[-2:]
+    good, bad = text.splitlines()[-4:-2]
     assert value_of(good, r"\+[34][0-9] \[\+[0-9]+, \+[0-9]+\], helps")
     assert value_of(bad, r"-[34][0-9] \[-[0-9]+, -[0-9]+\], hurts")
 

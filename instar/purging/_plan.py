@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -42,9 +42,13 @@ class Wish(Record):
     @property
     def words(self) -> Words | None:
         """The text that must go."""
-        return (
-            Words(self.value, self.kind == "subject") if self.kind in ("subject", "text") else None
-        )
+        return self.words_beside(())
+
+    def words_beside(self, subjects: Iterable[str]) -> Words | None:
+        """The text that must go, where these subjects are known; what names another of them stays."""
+        if self.kind not in ("subject", "text"):
+            return None
+        return Words(self.value, self.kind == "subject", subjects)
 
 
 class Found(Record):
@@ -130,7 +134,8 @@ class _Search:
         begun: sqlite.Threads | None,
     ) -> None:
         self._workspace, self._wish, self._begun = workspace, wish, begun
-        self._connection, self._words = connection, wish.words
+        self._connection = connection
+        self._words = wish.words_beside(kept.subjects(connection))
         in_store = kept.lived(connection, self._words)
         self._lived = [*in_store, *files.lived_in_runs(workspace, self._words)]
         self._stages = kept.kept_stages(connection)

@@ -32,6 +32,7 @@ __all__ = [
     "read_episode",
     "remove",
     "stored",
+    "subjects",
     "tasks_known",
 ]
 
@@ -53,6 +54,13 @@ class Lived(NamedTuple):
     shown: frozenset[tuple[str, int]] = frozenset()
     recalls: bool = False
     holds: bool = False
+
+
+def subjects(connection: Connection) -> list[str]:
+    """Names of all subjects of sessions."""
+    query = select(tasks.c.namespace).where(tasks.c.namespace.startswith("live/")).distinct()
+    parts = [place.split("/", 2) for place in connection.scalars(query)]
+    return [part[2] for part in parts if len(part) == 3]
 
 
 def read_episode(raw: dict[str, Any], written: str, words: Words | None) -> Lived:

@@ -8,7 +8,7 @@ compared folded, and what is found is cut out of them as they were written.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 from unicodedata import combining, normalize
@@ -45,10 +45,15 @@ class Words:
         text: The text.
         whole: Only where it is no part of a longer word; in a place, such as the namespace of a subject,
             only where it is no part of a longer name, for the customer ``ada-2`` is another than ``ada``.
+        others: Names of other subjects; where one of these stands, no part of it is meant.
     """
 
-    def __init__(self, text: str, whole: bool) -> None:
+    def __init__(self, text: str, whole: bool, others: Iterable[str] = ()) -> None:
         self.whole = whole
+        own = _folded(text)
+        longer = sorted({n for n in map(_folded, others) if own in n and n != own} if whole else ())
+        self._others = re.compile("|".join(rf"(?<!\w){re.escape(n)}(?!\w)" for n in longer))
+        self._beside = bool(longer)
         self._pattern = re.compile(r"\s+".join(map(re.escape, _SPACE.split(_folded(text)))))
 
     def said(self, text: str) -> bool:
@@ -84,8 +89,11 @@ class Words:
             return
         starts = None if text.isascii() else _starts(text)
         places = [found.span() for found in _PLACE.finditer(text)] if self.whole else []
+        beside = [n.span() for n in self._others.finditer(folded)] if self._beside else []
         last = 0
         for start, end in self._in(folded):
+            if any(first <= start and end <= after for first, after in beside):
+                continue
             if starts is not None:
                 if start not in starts or end not in starts:  # in the middle of a letter
                     continue

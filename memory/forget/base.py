@@ -6,7 +6,7 @@ store, so that a bad sweep can be undone. Pinned items are never forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, runtime_checkable
 
 from instar.contracts import Forgetter as Contract
@@ -21,11 +21,13 @@ _CHARACTERS = 4
 class Observing(Contract, Protocol):
     """A forgetter that judges by how episodes went."""
 
-    def observe(self, practised: Sequence[Trajectory]) -> None:
+    def observe(self, practised: Sequence[Trajectory], held: Collection[str] = ()) -> None:
         """Take what practice tells before a sweep.
 
         Args:
             practised: Episodes in their order, of the model that is served.
+            held: Ids of memories that a person put into quarantine, of which evidence has to say that
+                they help before they come out of it.
         """
         ...
 

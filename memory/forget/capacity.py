@@ -9,7 +9,7 @@ first writing. Pinned items count and stay, also where they alone are over.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import PositiveInt
@@ -38,7 +38,7 @@ class Capacity:
         self.config = config or self.Config()
         self._worth: dict[str, float] = {}
 
-    def observe(self, practised: Sequence[Trajectory]) -> None:
+    def observe(self, practised: Sequence[Trajectory], held: Collection[str] = ()) -> None:
         """Take what practice tells of the worth of units."""
         from memory.worth import Level, known, observations, worth
 

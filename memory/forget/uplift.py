@@ -6,7 +6,7 @@ tell of the memories that were withheld in them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from instar.types import MemoryItem, MemoryOp, Trajectory
@@ -24,6 +24,7 @@ class Uplift:
     def __init__(self, config: Rules | None = None) -> None:
         self.config = config or self.Config()
         self._observed: list[Observation] = []
+        self._held: Collection[str] = ()
 
     def begin(self, item: MemoryItem) -> MemoryItem:
         """A new item in the status in which it begins; what a person pinned is active."""
@@ -31,13 +32,15 @@ class Uplift:
             return item
         return item.model_copy(update={"status": first_status(item, self.config)})
 
-    def observe(self, practised: Sequence[Trajectory]) -> None:
+    def observe(self, practised: Sequence[Trajectory], held: Collection[str] = ()) -> None:
         """Take what practice tells.
 
         Args:
             practised: Episodes in their order, of the model that is served.
+            held: Ids of memories that a person put into quarantine: that they no longer seem to harm
+                does not bring them out of it.
         """
-        self._observed = observations(practised)
+        self._observed, self._held = observations(practised), held
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: it is told all that was practised each time."""
@@ -48,4 +51,5 @@ class Uplift:
 
     def sweep(self, items: Sequence[MemoryItem], clock: float) -> list[MemoryOp]:
         """Changes of status that the evidence asks for."""
-        return sweep(items, self._observed, {i.id: i.unit for i in items}, self.config)
+        units = {i.id: i.unit for i in items}
+        return sweep(items, self._observed, units, self.config, self._held)
