@@ -145,7 +145,8 @@ def _families(known: Sequence[Trajectory]) -> dict[str, list[int]]:
 
 
 def pairs(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Which arms are compared: all with base, both with its parts, and each with its placebo.
+    """Which arms are compared: all with base, both with its parts, what was shed with both, and each
+    with its placebo.
 
     Arms of several models or generations (``MODEL:GENERATION:ARM``) are compared within each, and
     each arm with the same arm of the first.
@@ -170,7 +171,7 @@ def _label(prefix: str, arm: str) -> str:
 
 def _pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
     wanted = [("base", a) for a in arms if a != "base"]
-    wanted += [(a, "both") for a in ("memory", "adapter")]
+    wanted += [(a, "both") for a in ("memory", "adapter")] + [("both", "moulted")]
     wanted += [(placebo, arm) for arm, placebo in _PLACEBO.items()]
     wanted += [("memory", "false_memory")]
     wanted += [(a, "whole") for a in ("prompt", "memory", "both", "moulted")]

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 
-from instar.errors import WorkspaceError
+from instar.errors import Busy, WorkspaceError
 from instar.purging._target import Target, Words
 
 __all__ = [
@@ -43,7 +43,8 @@ def alone(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to a file that nobody else has open; it has no write-ahead log meanwhile.
 
     Raises:
-        WorkspaceError: Another process has it open, or it cannot be written.
+        Busy: Another process has it open.
+        WorkspaceError: It cannot be written.
     """
     try:
         with closing(sqlite3.connect(path, _PATIENCE_SECONDS, isolation_level=None)) as connection:
@@ -55,9 +56,8 @@ def alone(path: Path) -> Iterator[sqlite3.Connection]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
         why = "another process has it open; end it" if busy else f"{error}; mend that"
-        raise WorkspaceError(
-            f"{path} cannot be purged: {why} and type the same command again."
-        ) from error
+        told = f"{path} cannot be purged: {why} and type the same command again."
+        raise (Busy if busy else WorkspaceError)(told) from error
 
 
 def merged(one: Threads, other: Threads) -> Threads:
