@@ -20,6 +20,7 @@ from episodes import task, trajectory
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, StateGraph
 from purge_workspace import HELD, OTHER, PLAIN, SECRET, TWISTED, build, item, recalled
+from stores import generation
 
 from benchmarks import runner
 from instar import cli
@@ -276,6 +277,24 @@ def test_what_names_another_customer_is_not_about_this_one() -> None:
     for text in ("Ada-2 called Ada", "ada-21", "Ada-related", "ada.byron@x.org2", "ada@x.org"):
         assert words.said(text), text
     assert words.without("ADA-2 and ADA") == "ADA-2 and [purged]"
+
+
+def test_a_success_that_goes_stands_behind_nothing_any_more(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "instar.db") as store:
+        store.add_generation(generation("g0", status="active"))
+        for name, status in (("won", Status.PASS), ("lost", Status.FAIL), ("too", Status.FAIL)):
+            store.save_trajectory(trajectory(task(name), status), stage="g1/practise_1")
+        both = item("both", "Look twice.", "won-0", "lost-0", "too-0").model_copy(
+            update={"support": 1}
+        )
+        store.apply([MemoryOp(kind=OpKind.ADD, item=both)], "g0", {})
+    purge(tmp_path, Wish(kind="task", value="too"), rewrite)
+    with Store.open(tmp_path / "instar.db") as store:
+        assert [i.support for i in store.items("g0")] == [1]
+    purge(tmp_path, Wish(kind="task", value="won"), rewrite)
+    with Store.open(tmp_path / "instar.db") as store:
+        (left,) = store.items("g0")
+        assert (left.support, left.sources) == (0, ("lost-0",))
 
 
 def test_sessions_of_a_customer_with_a_longer_name_stay(tmp_path: Path) -> None:

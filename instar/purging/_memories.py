@@ -17,9 +17,9 @@ from instar._database import parse
 from instar._ledger import path_of
 from instar._memory_rows import Version
 from instar._memory_writing import write
-from instar._tables import memory_versions
+from instar._tables import memory_versions, trajectories
 from instar.purging._target import MARK, Target, Words
-from instar.types import MemoryItem, MemoryStatus, OpKind
+from instar.types import MemoryItem, MemoryStatus, OpKind, Status
 
 __all__ = ["Learnt", "forget_memories", "learnt_from"]
 
@@ -75,6 +75,7 @@ def forget_memories(connection: Connection, target: Target, at: float) -> None:
     """
     chosen = func.json_each(json.dumps(sorted(target.items))).table_valued("value")
     connection.execute(delete(memory_versions).where(_TABLE.id.in_(select(chosen.c.value))))
+    passed = _passed(connection, target)
     newest: dict[_Place, Version] = {}
     concerned: set[_Place] = set()
     for row in connection.execute(select(memory_versions).order_by(_TABLE.version)).all():
@@ -90,7 +91,8 @@ def forget_memories(connection: Connection, target: Target, at: float) -> None:
         concerned.discard(place)
         if rest != item:
             _change(connection, row.row, rest, row.vector)
-            fewer = {"support": min(item.support, len(rest.sources))}
+            left = item.support - len(passed.intersection(item.sources))
+            fewer = {"support": max(0, min(left, len(rest.sources)))}
             newest[place] = Version(rest.model_copy(update=fewer), row.vector)
             concerned.add(place)
     for id, generation in sorted(concerned):
@@ -98,6 +100,14 @@ def forget_memories(connection: Connection, target: Target, at: float) -> None:
         seen = next((newest[id, g] for g in path if (id, g) in newest), None)
         if seen is not None:
             _write(connection, generation, seen, at)
+
+
+def _passed(connection: Connection, target: Target) -> set[str]:
+    """The successes among the episodes that go."""
+    kept = trajectories.c
+    query = select(kept.id).where(func.json_extract(kept.body, "$.score.status") == Status.PASS)
+    chosen = func.json_each(json.dumps(sorted(target.episodes))).table_valued("value")
+    return set(connection.scalars(query.where(kept.id.in_(select(chosen.c.value)))))
 
 
 def _emptied(item: MemoryItem) -> MemoryItem:

@@ -152,9 +152,9 @@ def remove(
     for column, name, values in changes:
         connection.execute(update(column.table).where(column == name).values(values))
     _without(connection, adapters.c.name, gone)
+    forget_memories(connection, target, at)  # while it can be told which of their episodes passed
     _episodes(connection, target)
     _tasks(connection, target)
-    forget_memories(connection, target, at)
     _stages(connection, target, stale)
     # Their vectors go with them.
     _without(connection, store_items.c.row, stored(connection, target.words))
