@@ -9,6 +9,7 @@ from episodes import task, trajectory
 
 from instar import cli
 from instar._lock import exclusive
+from instar.config import keys
 from instar.store import Store
 from instar.types import (
     Generation,
@@ -112,6 +113,16 @@ def test_there_is_no_workspace_yet(instar):
     code, _, err = instar("generations", "list")
     assert code == 2
     one_line(err)
+
+
+def test_all_settings_are_listed_as_they_are_here(instar, tmp_path):
+    instar("init", "--seed", "7")
+    told = (tmp_path / "ws" / "instar.toml").read_text()
+    assert "instar list --settings" in told
+    (tmp_path / "ws" / "instar.toml").write_text(told + "[gate]\ntasks = 33\n")
+    found = json.loads(instar("list", "--settings", "--json")[1])
+    assert list(found) == keys() and (found["seed"], found["gate.tasks"]) == (7, 33)
+    assert "gate.tasks" in instar("list", "--settings")[1]
 
 
 def test_init_makes_a_workspace_once(instar, tmp_path):
