@@ -54,14 +54,16 @@ def still_shed(store: Store, generation: str, ops: Sequence[MemoryOp]) -> list[M
     What was shed because no task went clean with it or without may be learnt again: the adapter knows
     nothing of it.
     """
-    gone = {item.id for item in store.internalised(generation) if not _idle(store, item)}
+    shed = store.internalised(generation)
+    idle = {place: _idle(store, place) for place in {item.generation for item in shed}}
+    gone = {item.id for item in shed if item.id not in idle[item.generation]}
     return [op for op in ops if op.item is None or op.item.id not in gone]
 
 
-def _idle(store: Store, item: MemoryItem) -> bool:
-    """Whether nothing went clean without an item when it was shed."""
-    facts = store.stage(f"g{store.generation(item.generation).seq}/moult") or {"clusters": []}
-    return any(item.id in c["items"] and not c["shed_clean"] for c in facts["clusters"])
+def _idle(store: Store, generation: str) -> set[str]:
+    """What the moult of a generation's turn judged by groups in which nothing went clean without it."""
+    facts = store.stage(f"g{store.generation(generation).seq}/moult") or {"clusters": []}
+    return {id for c in facts["clusters"] if not c["shed_clean"] for id in c["items"]}
 
 
 def _fallen(loop: Loop, item: MemoryItem, now: Sequence[bool]) -> bool:

@@ -27,7 +27,7 @@ from instar import cli
 from instar._cli_purge import _told
 from instar._memory_history import changes
 from instar._purge_pages import rewrite
-from instar.errors import UnknownName, UserError, WorkspaceError
+from instar.errors import Busy, UnknownName, UserError, WorkspaceError
 from instar.purging import Found, Wish, find, purge
 from instar.store import Store
 from instar.types import (
@@ -451,7 +451,7 @@ def test_a_workspace_that_another_has_open_is_left_alone(place: Path) -> None:
     before = dict(texts(place))
     with Store.open(place, create=False) as store:
         store.tasks()
-        with pytest.raises(WorkspaceError, match="another process has it open; end it and type"):
+        with pytest.raises(Busy, match="another process has it open; end it and type"):
             purge(place, Wish(kind="text", value=SECRET), rewrite)
     after = dict(texts(place))
     assert {k: v for k, v in after.items() if k in before and k != "instar.db"} == {
