@@ -24,7 +24,7 @@ from instar._stages import add_generation
 from instar.compose import Serving
 from instar.pruning import prune
 from instar.store import Store
-from instar.types import Generation, GenerationStatus, Split, Trajectory
+from instar.types import Generation, GenerationStatus, Split, Task, Trajectory
 
 if TYPE_CHECKING:
     from finetune.gate import GateConfig
@@ -77,13 +77,13 @@ def able(loop: Loop, key: str, winner: str, active: str) -> str:
     return active
 
 
-async def measured(loop: Loop, key: str, candidate: str, active: str) -> Output:
-    """One candidate against what it would replace, on the gate tasks of the turn."""
+async def measured(loop: Loop, key: str, candidate: str, active: str, factor: int = 1) -> Output:
+    """One candidate against what it would replace, on the gate tasks of the turn, or ``factor`` times as many."""
     from finetune.gate import decide
     from finetune.stopping import at_look
 
     config, before = _config(loop, key), decisions(loop, key)
-    jobs, sides = _jobs(loop, key), [_Side(loop, key, id) for id in (active, candidate)]
+    jobs, sides = _jobs(loop, key, factor), [_Side(loop, key, id) for id in (active, candidate)]
     foreseen = expected(loop, 2 * len(jobs) - sum(side.there(jobs) for side in sides))
     if foreseen:
         loop.progress.say(f"{key}: {foreseen.told}")
@@ -128,13 +128,23 @@ def _config(loop: Loop, key: str) -> GateConfig:
     )
 
 
-def _jobs(loop: Loop, key: str) -> list[Job]:
-    """The tasks of the turn, in an order of chance, each with the one seed that it has at every gate."""
+def _jobs(loop: Loop, key: str, factor: int) -> list[Job]:
+    """The tasks of the turn in an order of chance, then more; each with the one seed that it has at every gate."""
     config, turn = loop.config, key.partition("/")[0]
-    tasks = loop.workspace.home.tasks(Split.GATE, config.gate.tasks, draw(config, turn, "gate"))
-    random.Random(draw(config, turn, "order")).shuffle(tasks)
+    first = _tasks(loop, turn, config.gate.tasks)
+    there = {task.id for task in first}
+    more = _tasks(loop, turn, factor * config.gate.tasks) if factor > 1 else []
+    tasks = [*first, *(task for task in more if task.id not in there)]
+    tasks = tasks[: factor * config.gate.tasks]
     loop.store.save_tasks(tasks)
     return [Job(t, episode_seed(draw(config, "gate"), t)) for t in tasks]
+
+
+def _tasks(loop: Loop, turn: str, n: int) -> list[Task]:
+    config = loop.config
+    tasks = loop.workspace.home.tasks(Split.GATE, n, draw(config, turn, "gate"))
+    random.Random(draw(config, turn, "order")).shuffle(tasks)
+    return tasks
 
 
 class _Side:

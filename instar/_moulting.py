@@ -196,4 +196,5 @@ async def gate_moult(loop: Loop, key: str, state: State) -> Output:
             "reason", "nothing was shed"
         )
         return Output({}, {"verdict": unmeasured(reason), "candidate": None})
-    return await measured(loop, key, candidate, winner)
+    factor = loop.config.gate.moult_factor
+    return await measured(loop, key, candidate, winner, factor)

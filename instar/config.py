@@ -129,12 +129,15 @@ class Gate(Section):
 
     ``test`` says how it is looked at on the way, ``looks`` times at most. Of all promotions of a
     workspace at most the share ``fdr`` is expected to be false. What is promoted must not give in to
-    a probe more often than before, in so many tasks each.
+    a probe more often than before, in so many tasks each. What sheds memories and changes nothing else
+    gets ``moult_factor`` times as many tasks: its success hardly differs, and that it has lost none
+    takes more of them to show than a gain.
     """
 
     tasks: PositiveInt = 60
     margin: Share = 0.05
     group_margin: Share = 0.1
+    moult_factor: PositiveInt = 3
     test: Literal["once", "spending", "betting"] = "spending"
     looks: PositiveInt = 4
     fdr: Annotated[float, Field(gt=0, le=0.5)] = 0.1

@@ -44,7 +44,8 @@ def test_a_life_is_the_same_again_and_asks_three_gates_a_turn(monkeypatch):
 
 
 def test_the_tables_are_printed(capsys, monkeypatch):
-    monkeypatch.setattr(study, "_SIZES", (20,))
+    few = [one._replace(sizes=(20,)) for one in study.CANDIDATES]
+    monkeypatch.setattr(study, "CANDIDATES", few)
     monkeypatch.setattr(study, "_LIVED", 20)
     monkeypatch.setattr(study, "_TURNS", 2)
     assert study.main(["--runs", "2", "--lives", "1", "--test", "spending"]) == 0

@@ -10,6 +10,7 @@ import pytest
 from stores import generation
 
 from finetune.moult import weigh
+from instar._gating import _jobs
 from instar._loop import Loop
 from instar._moulting import _tasks
 from instar._reflecting import distil
@@ -136,6 +137,20 @@ async def test_what_the_adapter_knows_is_shed_and_the_rest_is_kept(workspace):
     assert not shed & {i.group for i in store.items(active.id)}
     statuses = {g.id: g.status for g in store.generations()}
     assert statuses[active.parent] is GenerationStatus.RETIRED
+
+
+async def test_at_the_gate_it_gets_more_tasks_after_those_of_the_other_candidates(workspace):
+    jobs = {
+        n: [job.task.id for job in _jobs(Loop(workspace, QUIET), "g1/gate_moult", n)]
+        for n in (1, 3)
+    }
+    assert len(jobs[1]) == 72 and len(set(jobs[3])) == 3 * 72
+    assert jobs[3][:72] == jobs[1], "what serves has done those already"
+    verdicts = {
+        name: workspace.store.stage(f"g1/gate_{name}")["verdict"] for name in ("memory", "moult")
+    }
+    assert (verdicts["memory"]["planned"], verdicts["moult"]["planned"]) == (72, 3 * 72)
+    assert workspace.store.stage("g1/gate_moult")["tasks"] == jobs[3][: verdicts["moult"]["n"]]
 
 
 async def test_the_report_tells_what_became_of_each_group(workspace, evolved):

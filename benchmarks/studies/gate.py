@@ -28,7 +28,9 @@ __all__ = ["CANDIDATES", "Candidate", "Rates", "life", "main", "measure", "pairs
 _BASE, _AGREE, _GROUPS = 0.5, 0.6, 10
 _TESTS: dict[Test, int] = {"once": 1, "spending": 4, "betting": 12}
 """How often each looks."""
-_SIZES, _ENOUGH, _LIVED = (60, 320), 320, 120
+_SIZES, _ENOUGH, _LIVED = (60, 320), (320,), 120
+_MOULTED = (60, 180)
+"""Pairs of any candidate with the usual settings, and of one that sheds memories."""
 _TURNS, _SPREAD = 30, (0.2, 0.0, 0.0, -0.1)
 
 
@@ -39,21 +41,27 @@ class Candidate(NamedTuple):
         gain: Of clean success.
         saving: Share of tokens and steps that it saves.
         lost: Whether it fails in all of one of ten groups, beside its gain.
+        agree: Share of tasks in which both halves go by the same draw.
+        sizes: Pairs at most that it is tried with.
     """
 
     name: str
     gain: float = 0.0
     saving: float = 0.0
     lost: bool = False
+    agree: float = _AGREE
+    sizes: tuple[int, ...] = _SIZES
 
 
 CANDIDATES = (
     Candidate("10 points better", 0.1),
     Candidate("30 points better", 0.3),
     Candidate("the same", 0.0),
-    Candidate("the same, 10 % fewer tokens and steps", 0.0, 0.1),
+    Candidate("the same, 10 % fewer tokens and steps", 0.0, 0.1, sizes=_ENOUGH),
+    Candidate("the same but in 1 of 20 tasks, 25 % fewer", 0.0, 0.25, agree=0.9, sizes=_MOULTED),
+    Candidate("5 points worse, else as that", -0.05, 0.25, agree=0.9, sizes=_MOULTED),
     Candidate("5 points worse", -0.05),
-    Candidate("5 points worse, 30 % fewer tokens and steps", -0.05, 0.3),
+    Candidate("5 points worse, 30 % fewer tokens and steps", -0.05, 0.3, sizes=_ENOUGH),
     Candidate("10 points worse", -0.1),
     Candidate("30 points better, one group of ten lost", 0.3, 0.0, True),
 )
@@ -71,7 +79,8 @@ class Rates(NamedTuple):
 def pairs(candidate: Candidate, n: int, rng: random.Random) -> list[Pair]:
     """So many pairs of a candidate and an active generation that succeeds in half of the tasks.
 
-    In six of ten tasks both halves go by the same draw, so that they differ only by what is true.
+    In six of ten tasks, if the candidate says nothing else, both halves go by the same draw, so that
+    they differ only by what is true.
     """
     return [_pair(candidate, str(i), i % _GROUPS, _Draw.of(rng), rng) for i in range(n)]
 
@@ -80,17 +89,17 @@ class _Draw(NamedTuple):
     """What a task is like for the active generation."""
 
     luck: float
-    shared: bool
+    shared: float
     size: float
     steps: float
 
     @classmethod
     def of(cls, rng: random.Random) -> _Draw:
-        return cls(rng.random(), rng.random() < _AGREE, rng.gauss(1.0, 0.2), rng.gauss(6.0, 1.5))
+        return cls(rng.random(), rng.random(), rng.gauss(1.0, 0.2), rng.gauss(6.0, 1.5))
 
 
 def _pair(candidate: Candidate, task: str, group: int, draw: _Draw, rng: random.Random) -> Pair:
-    luck = draw.luck if draw.shared else rng.random()
+    luck = draw.luck if draw.shared < candidate.agree else rng.random()
     rate = 0.0 if candidate.lost and group == 0 else _BASE + candidate.gain
     left, noise = 1 - candidate.saving, rng.gauss(1.0, 0.15)
     tokens = 1000 * max(0.1, draw.size)
@@ -158,12 +167,10 @@ def life(turns: int, n: int, config: GateConfig, rate: float, rng: random.Random
 
 
 def _rows(runs: int, seed: int, tests: Sequence[Test]) -> Iterator[str]:
-    for n in _SIZES:
+    for n in sorted({n for candidate in CANDIDATES for n in candidate.sizes}):
         for test in tests:
             config = GateConfig(test=test)
-            for candidate in CANDIDATES:
-                if candidate.saving and n != _ENOUGH:
-                    continue
+            for candidate in (one for one in CANDIDATES if n in one.sizes):
                 found = measure(candidate, n, config, runs, seed)
                 yield (
                     f"| {candidate.name} | {n} | {test} | {_share(found.promoted, runs)} "
