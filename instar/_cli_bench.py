@@ -11,6 +11,7 @@ from instar._cli_common import (
     Folder,
     Options,
     Seed,
+    by_prefix,
     emit,
     load,
     progress,
@@ -169,6 +170,9 @@ async def _run(config: Config, asked: dict[str, Any]) -> dict[str, Any]:
         name = "budget" if first["loc"][0] == "limit" else str(first["loc"][0])
         raise UserError(f"--{name}: {first['msg']}, not {first['input']!r}.") from error
     async with Workspace.open(config) as workspace:
+        known = [one.id for one in workspace.store.generations()]
+        whole = tuple(by_prefix(id, known) for id in wanted.generations)
+        wanted = wanted.model_copy(update={"generations": whole})
         return await measure(workspace, wanted, progress())
 
 

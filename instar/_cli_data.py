@@ -102,9 +102,10 @@ def check(
     from finetune.checking import check as look
 
     config = load(workspace, seed, option, *([f"model.name={model}"] if model else []))
-    found = _found(config, dataset)
+    found = _found(config, dataset, edited=True)
     checked = look(found.rows, _base(config), _limit(config))
     problems = ([found.summary] if not found.rows else checked.problems) + _unfit(config, checked)
+    problems += _edited(found, dataset)
     value = checked.model_dump(mode="json")
     value |= {"dataset": found.hash, "share_cut": checked.share_cut, "problems": problems}
     emit(as_json, value, "\n".join([_shown(found, checked), "", *_verdict(problems)]))
@@ -112,17 +113,29 @@ def check(
         raise typer.Exit(1)
 
 
-def _found(config: Config, dataset: str | None) -> RowSet:
-    """Rows of a folder, of a hash in the workspace, or those that it curated last."""
+def _found(config: Config, dataset: str | None, edited: bool = False) -> RowSet:
+    """Rows of a folder, which may have been edited since, of a hash in the workspace, or those curated last."""
     from finetune.curate.base import RowSet
     from instar._curating import find, latest
 
     if dataset and Path(dataset).is_dir():
-        return RowSet.load(Path(dataset))
+        return RowSet.load(Path(dataset), edited)
     if dataset is None:
         with open_store(config) as store:
             dataset = latest(store)
     return find(config.workspace, dataset)
+
+
+def _edited(found: RowSet, dataset: str | None) -> list[str]:
+    """Whether rows of a folder are others than its card says."""
+    from finetune.curate.base import RowSet
+
+    sealed = RowSet.sealed(Path(dataset)) if dataset and Path(dataset).is_dir() else found.hash
+    if found.hash == sealed:
+        return []
+    return [
+        f"the rows were changed since they were exported: their hash is not that of the card, {sealed}"
+    ]
 
 
 def _base(config: Config) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,7 +12,7 @@ from instar._models import Models
 from instar.config import Config
 from instar.errors import ConfigError
 
-__all__ = ["build", "require", "trainer"]
+__all__ = ["build", "require", "require_reflection", "trainer"]
 
 _MAY_BE_OFF = ("agent.prompt", "finetune.train")
 
@@ -66,6 +66,23 @@ def _must_take(found: type[Any], name: str, config: Config) -> None:
             raise _misfit(name, shape, wrong[0]) from error
 
 
+def _must_exist(asked: Sequence[tuple[str, str]], config: Config) -> None:
+    for kind, name in asked:
+        if name != "off" or kind not in _MAY_BE_OFF:
+            _must_take(plugins.load(kind, name), name, config)
+
+
+def require_reflection(config: Config) -> None:
+    """See that all methods exist that write memories and let them go.
+
+    Raises:
+        UnknownName: There is no such method.
+        ConfigError: A setting of one does not fit.
+    """
+    asked = [("memory.distill", name) for name in config.memory.distill]
+    _must_exist(asked + [("memory.forget", name) for name in config.memory.forget], config)
+
+
 def require(config: Config) -> None:
     """See that every method that a turn asks for exists, before the first one is needed.
 
@@ -76,14 +93,11 @@ def require(config: Config) -> None:
     """
     asked = [("curriculum.select", config.curriculum.select)]
     asked += [("curriculum.propose", name) for name in config.curriculum.propose]
-    asked += [("memory.distill", name) for name in config.memory.distill]
-    asked += [("memory.forget", name) for name in config.memory.forget]
     asked += [("finetune.probe", name) for name in config.gate.probes]
     asked += [("finetune.curate", config.train.curator), ("finetune.train", config.train.trainer)]
     asked += [("agent.prompt", config.agent.prompt)]
-    for kind, name in asked:
-        if name != "off" or kind not in _MAY_BE_OFF:
-            _must_take(plugins.load(kind, name), name, config)
+    _must_exist(asked, config)
+    require_reflection(config)
     asks_model = getattr(plugins.load("finetune.curate", config.train.curator), "asks_model", False)
     if asks_model and Models(config.model).folder is None:
         raise ConfigError(

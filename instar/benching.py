@@ -25,6 +25,7 @@ from instar import _bench_checks as checks
 from instar._arms import fullest
 from instar._commands import again
 from instar._loop import Loop
+from instar._methods import require_reflection
 from instar._placebo import placebo_adapter
 from instar._reporting import leakage
 from instar._scaling import best_of_n
@@ -152,8 +153,10 @@ async def _plan(loop: Loop, wanted: Request) -> _Plan:
     models = wanted.models or (config.model.name,)
     for model in models:
         workspace.model(model).require()  # one that does not exist is refused before any work
-    problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
     learns = wanted.protocol == "stream"
+    if learns:
+        require_reflection(config)
+    problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
     found, missing = subjects(workspace, models, generations, wanted.arms, learns)
     for label, why in missing.items():
         loop.progress.say(f"Arm {label} is left out: {why}.")

@@ -63,6 +63,14 @@ async def test_several_generations_are_labelled_and_compared_within_and_across(w
     assert found["fairness"] == {"fair": True, "problems": []}
 
 
+async def test_a_stream_whose_forgetters_do_not_exist_is_refused_before_anything_is_run(evolved):
+    async with Workspace.open(config(evolved[0], *FEW, 'memory.forget=["dekay"]')) as workspace:
+        before = list(workspace.path.glob("runs/*"))
+        with pytest.raises(UnknownName, match="Did you mean 'decay'"):
+            await bench(workspace, protocol="stream")
+        assert list(workspace.path.glob("runs/*")) == before
+
+
 async def test_a_run_says_what_it_was_made_of_and_is_not_resumed_with_something_else(workspace):
     found = await bench(workspace)
     path = Path(found["report"]).parent / "settings.json"

@@ -218,7 +218,9 @@ def test_bench_run_ends_with_the_promised_object(instar):
         code, out, err = instar(*again, *other)
         assert (code, out) == (2, "") and f"--resume {found['run']}" in one_line(err)
     free = ["--arms", "base", "--n", "6", "--free", "--json"]
-    code, out, err = instar("bench", "run", "house_rules", *free, *small)
+    beginning = ["--generation", found["generation"][:-1]]
+    code, out, err = instar("bench", "run", "house_rules", *free, *small, *beginning)
+    assert json.loads(out)["generation"] == found["generation"], err
     assert json.loads(out)["arms"]["base"]["success"] == 1.0, err
 
 

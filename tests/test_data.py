@@ -190,6 +190,21 @@ def test_a_check_that_finds_something_says_so_and_fails(instar, curated):
     assert code == 1 and problem == "the rows are pairs, and trainer sft learns from answers"
 
 
+def test_rows_that_somebody_edited_are_checked_and_the_change_is_told(instar, curated, tmp_path):
+    assert instar("data", "export", "--out", "rows")[0] == 0
+    (file,) = tmp_path.glob("**/rows/data/*.jsonl")
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[1:]))
+    code, out, _ = instar("data", "check", "rows", "--json")
+    found = json.loads(out)
+    assert code == 1 and found["rows"] == len(curated.rows) - 1
+    (problem,) = found["problems"]
+    assert "changed since they were exported" in problem and curated.hash in problem
+    file.write_text("".join([lines[0], "nonsense\n", *lines[1:]]))
+    code, _, err = instar("data", "check", "rows")
+    assert code != 0 and "line 2 of data/" in err and "Traceback" not in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

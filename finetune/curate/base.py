@@ -121,17 +121,21 @@ class RowSet(Record):
         return folder
 
     @classmethod
-    def load(cls, folder: Path) -> RowSet:
+    def load(cls, folder: Path, edited: bool = False) -> RowSet:
         """Read a saved set.
 
+        Args:
+            folder: Where it was saved.
+            edited: Whether to take rows that were changed since, to look at them; ``hash`` is then theirs.
+
         Raises:
-            WorkspaceError: The folder is half-written or was changed since.
+            WorkspaceError: The folder is half-written, a row cannot be read, or the rows were changed
+                since and ``edited`` is not set.
         """
         try:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
             text = (folder / _ROWS).read_text(encoding="utf-8")
-            rows = [_decoded(json.loads(line)) for line in text.split("\n") if line]
-            found = cls.of(rows, facts["dropped"], facts["counts"])
+            found = cls.of(_rows(folder, text), facts["dropped"], facts["counts"])
         except FileNotFoundError as error:
             raise WorkspaceError(
                 f"{folder} holds no training rows, or not all of them: {Path(error.filename).name} is "
@@ -139,9 +143,25 @@ class RowSet(Record):
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(_damaged(folder, type(error).__name__)) from error
-        if found.hash != facts["hash"]:
+        if found.hash != facts["hash"] and not edited:
             raise WorkspaceError(_damaged(folder, "its rows do not match its hash"))
         return found
+
+    @staticmethod
+    def sealed(folder: Path) -> str:
+        """The hash of the rows as they were when the set was saved."""
+        return str(json.loads((folder / _FACTS).read_text(encoding="utf-8"))["hash"])
+
+
+def _rows(folder: Path, text: str) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            rows += [_decoded(json.loads(line))] if line.strip() else []
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            why = f"line {number} of {_ROWS} is no row: {type(error).__name__} {error}"
+            raise WorkspaceError(_damaged(folder, why)) from error
+    return rows
 
 
 def _damaged(folder: Path, why: str) -> str:
