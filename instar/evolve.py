@@ -28,6 +28,7 @@ from langgraph.graph.state import CompiledStateGraph
 from instar._checkpoints import checkpoints, forget
 from instar._gate_cost import usage_of
 from instar._gating import gate_adapter, gate_memory, promote
+from instar._giving_up import give_up
 from instar._lease import leased, wants_gpu
 from instar._lock import exclusive
 from instar._loop import Loop, Output, State
@@ -191,6 +192,8 @@ def _ready(workspace: Workspace, progress: Progress, limits: Limits | None = Non
     limits = limits or Limits(workspace.config.limits, workspace.path)
     limits.check()
     workspace.store.finish_stage(_IDENTITY, _identity(workspace))
+    if give_up(workspace, progress) is not None:
+        forget(workspace.path / _CHECKPOINTS)
     leave_adapter(workspace, progress)
     return limits
 

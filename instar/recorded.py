@@ -5,10 +5,22 @@ from __future__ import annotations
 from instar.store import Store
 from instar.types import Score, ScoreSource, Status, Trajectory
 
-__all__ = ["READ", "judge", "judged", "read", "said", "said_by_a_person", "unread", "unscored"]
+__all__ = [
+    "GIVEN_UP",
+    "READ",
+    "judge",
+    "judged",
+    "read",
+    "said",
+    "said_by_a_person",
+    "unread",
+    "unscored",
+]
 
 READ = "recorded"
 """Key among the facts of a reflection: ids of the recorded trajectories that it read."""
+GIVEN_UP = "given_up"
+"""Key among the facts of a turn's end: why it came to none, so that what it read counts as unread."""
 
 
 def unread(store: Store, believe: bool = True) -> list[Trajectory]:
@@ -19,7 +31,10 @@ def unread(store: Store, believe: bool = True) -> list[Trajectory]:
 
 def read(store: Store) -> set[str]:
     """Ids of the recorded trajectories that a reflection has read."""
-    return {id for facts in store.stages("g").values() for id in facts.get(READ, ())}
+    stages = store.stages("g")
+    vain = {key.partition("/")[0] for key, facts in stages.items() if GIVEN_UP in facts}
+    kept = (facts for key, facts in stages.items() if key.partition("/")[0] not in vain)
+    return {id for facts in kept for id in facts.get(READ, ())}
 
 
 def judged(store: Store, believe: bool = True) -> list[Trajectory]:

@@ -12,7 +12,7 @@ from typing import Any
 from instar._runs import current_turn, runs, unfinished
 from instar.errors import UserError
 from instar.limits import STOP
-from instar.recorded import unread
+from instar.recorded import GIVEN_UP, unread
 from instar.store import Store
 from instar.types import Status
 
@@ -50,7 +50,8 @@ def standing(workspace: Path, now: Callable[[], float] = time.time) -> dict[str,
     """
     with Store.open(workspace / "instar.db", create=False) as store:
         active, open_run = store.active(), unfinished(store)
-        decided = [v for k, v in store.stages("g").items() if k.endswith("/promote")]
+        ended = [v for k, v in store.stages("g").items() if k.endswith("/promote")]
+        decided = [facts for facts in ended if GIVEN_UP not in facts]
         done = [k for k, v in runs(store).items() if v["finished"]] + [NOTHING_NEW]
         times = [at for key in done if (at := store.finished_at(key)) is not None]
         fresh = [t for t in unread(store) if t.score.status is Status.PASS]

@@ -56,8 +56,15 @@ def over(workspace: Path) -> bool:
     return bool(_stages(workspace).get("run1", {}).get("finished"))
 
 
-def ahead(workspace: Path, draw: random.Random, steps: int) -> str:
-    """A fail-point inside a write or a training step that this run is still sure to come to."""
+def ahead(workspace: Path, draw: random.Random, steps: int, promotes: bool) -> str:
+    """A fail-point inside a write or a training step that this run is still sure to come to.
+
+    Args:
+        workspace: That of the run.
+        draw: Where to choose by chance.
+        steps: Of its training.
+        promotes: Whether it lets another generation serve in the end.
+    """
     done = _stages(workspace)
 
     def missing(stage: str) -> bool:
@@ -65,9 +72,9 @@ def ahead(workspace: Path, draw: random.Random, steps: int) -> str:
 
     points = ["stage.report"]
     if missing("promote"):
-        points = ["stage.promote"]
+        points = ["stage.promote", *["store.activate"] * (promotes or missing("start"))]
     if missing("moult"):
-        points += [f"store.trajectory:{draw.randint(1, 30)}", "store.activate"]
+        points.append(f"store.trajectory:{draw.randint(1, 30)}")
     if missing("train"):
         inside = ["train.rename"]
         if steps:
@@ -75,5 +82,4 @@ def ahead(workspace: Path, draw: random.Random, steps: int) -> str:
         points += inside
     if missing("reflect_1"):
         points += ["store.apply", "memory.index", "memory.words"]
-        points += ["store.activate"] * ("g1/start" in done)
     return draw.choice(points)

@@ -116,7 +116,10 @@ def killed_twice(workspace: Path, setting: Setting, undisturbed: Whole, case: in
         seconds *= 0.9
     asyncio.run(check_killed(setting.config(workspace)))
     steps = 0 if setting.options is ROTE else _STEPS
-    point = ahead(workspace, draw, steps)
+    promotes = any(
+        status == "active" and parent for _, parent, status, _ in undisturbed.state["generations"]
+    )
+    point = ahead(workspace, draw, steps, promotes)
     kill_at(workspace, setting, point)
     asyncio.run(check_killed(setting.config(workspace)))
     finish(workspace, setting)
