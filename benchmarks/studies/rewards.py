@@ -1,11 +1,14 @@
 """Does `grpo` come to do what is rewarded? Pocket on House Rules by tools, one training a house.
 
-    python -m benchmarks.studies.rewards [--seed 2000] [--seeds 5] [--steps 80] [--out DIR] [-o K=V]
+    python -m benchmarks.studies.rewards [--seed 2000] [--seeds 5] [--steps 60] [--out DIR] [-o K=V]
 
-Each house is practised once, then `grpo` trains from the base on the tasks of what went clean. The
-rewards of its first 20 steps are set against those of its last 20 by Mann and Whitney's test, one-sided,
-and the houses are put together after Fisher (1932). A step is 16 attempts at two tasks drawn by chance,
-so steps differ by their tasks, too. Stopped, it goes on where it was.
+Each house is practised once, without its rules, then `grpo` trains from the base on the tasks of what
+went clean. With rules it has hardly anything to go by: an unwritten rule is not come upon by chance, so
+nearly all attempts at a task come to the same. Without, what is to be learnt is to act in TRL's one
+growing conversation, where our agent shows earlier turns in a line each, at a temperature above the
+agent's. The rewards of the first 20 steps are set against those of the last 20 by Mann and Whitney's
+test, one-sided, and the houses are put together after Fisher (1932). A step is 32 attempts at four
+tasks drawn by chance, so steps differ by their tasks, too. Stopped, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -36,6 +39,15 @@ _COMMON = [
     "train.trainer=grpo",
     "methods.grpo.epochs=1000",
     "train.minutes=60",  # its steps end it, and not the clock of a busy machine
+    "methods.house_rules.variant=free",
+    "practise.tasks=16",
+    "practise.foreign_share=0",
+    # Found on house 3.
+    "methods.grpo.lr=0.002",
+    "methods.grpo.batch=32",
+    "methods.grpo.temperature=1.2",
+    "methods.grpo.answer=256",
+    "methods.grpo.calls=6",
 ]
 
 
@@ -116,7 +128,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=2000, help="of the first house")
     parser.add_argument("--seeds", type=int, default=5, help="houses")
-    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--out", type=Path, default=Path("runs") / "rewards")
     parser.add_argument("-o", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     given = parser.parse_args(args)
