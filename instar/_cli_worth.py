@@ -119,7 +119,7 @@ def _drawn(
     found = [worth for _, worth in units if worth is not None]
     if not found:
         return "Nothing to draw yet: of none of these memories is it known what it is worth."
-    names = {worth.name: of[0].title[:40] for of, worth in units if worth is not None}
+    names = {w.name: f"{of[0].id[:6]} {of[0].title[:34]}" for of, w in units if w is not None}
     try:
         draw_worth(found, names, title).savefig(path, dpi=120)
     except (OSError, ValueError) as error:
