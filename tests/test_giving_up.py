@@ -107,3 +107,20 @@ async def test_a_turn_that_can_go_on_is_let_alone(opened):
     opened.store.activate("g0")
     assert give_up(opened, Progress(quiet=True)) is None
     assert unfinished(opened.store)
+
+
+async def test_a_kill_in_the_middle_of_giving_up_leaves_a_workspace_that_goes_on(
+    opened, monkeypatch
+):
+    await open_turn(opened)
+    (opened.models.folder / "model.safetensors").write_bytes(b"other weights")
+
+    def killed(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("instar._giving_up.close", killed)
+        give_up(opened, Progress(quiet=True))
+    assert unfinished(opened.store)
+    assert give_up(opened, Progress(quiet=True)) == 1 and not unfinished(opened.store)
+    assert give_up(opened, Progress(quiet=True)) is None
