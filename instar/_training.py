@@ -226,5 +226,11 @@ def _trainer(
     assert base is not None
     if hasattr(trainer, "open_episode"):
         tasks = {t.id: t.task for t in loop.store.trajectories(ids=behind)}
-        trainer.open_episode = lambda row, seed: workspace.home.open(tasks[row["trajectory"]], seed)
+        worlds = {w.namespace: w for w in (workspace.foreign, workspace.home) if w is not None}
+
+        def open_episode(row: Mapping[str, Any], seed: int) -> Any:
+            task = tasks[row["trajectory"]]  # of the other house where a placebo is trained
+            return worlds.get(task.namespace, workspace.home).open(task, seed)
+
+        trainer.open_episode = open_episode
     return trainer, (rows, base, before)

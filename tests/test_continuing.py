@@ -6,6 +6,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+from episodes import trajectory
 from rich.console import Console
 from stores import generation
 from test_registry import write
@@ -17,13 +18,13 @@ from instar._loop import Loop
 from instar._methods import require
 from instar._moulting import gate_moult
 from instar._placebo import _times
-from instar._training import _in_line, _parent, train, trained
+from instar._training import _in_line, _parent, _trainer, train, trained
 from instar.compose import Workspace
 from instar.config import load_config
 from instar.errors import ConfigError, Stopped, UserError
 from instar.progress import Progress
 from instar.store import Store
-from instar.types import Adapter
+from instar.types import Adapter, Split
 
 ROW = {
     "prompt": [{"role": "user", "content": "task"}],
@@ -233,6 +234,23 @@ async def test_a_training_that_fails_is_thrown_away_with_its_reason(loop, monkey
     assert trained(loop.store, "run1") == [
         {"turn": 1, "adapter": None, "reason": facts["reason"]},
     ]
+
+
+async def test_a_trainer_that_plays_opens_tasks_of_either_house(loop):
+    place = loop.workspace
+    worlds = {"t1": place.home, "t2": place.foreign}
+    for id, world in worlds.items():
+        (task,) = world.tasks(Split.PRACTISE, 1, 0)
+        lived = trajectory(task).model_copy(update={"id": id})
+        loop.store.save_trajectory(lived, stage="g1/practise_1")
+    rows = RowSet.of([ROW, ROW | {"trajectory": "t2"}], {})
+    playing = Workspace(settings(place.path, "train.trainer=grpo"), loop.store)
+    playing.models = place.models
+    trainer, _ = _trainer(Loop(playing, loop.progress), rows, None)
+    for row in rows.rows:
+        episode = await trainer.open_episode(row, 0)
+        assert episode.toolset is not None
+        await episode.close()
 
 
 def test_settings_that_no_training_could_have_are_refused_before_a_turn(tmp_path):
