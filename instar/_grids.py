@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,6 +74,11 @@ class Grid(Record):
 
 def _name(pairs: Sequence[tuple[str, JsonValue]]) -> str:
     return ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in pairs)
+
+
+def as_options(settings: Mapping[str, JsonValue]) -> list[str]:
+    """Settings as ``-o`` takes them: JSON is TOML for numbers, texts, truth values and lists of these."""
+    return [f"{k}={'none' if v is None else json.dumps(v)}" for k, v in settings.items()]
 
 
 def read_grid(path: Path) -> Grid:

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from benchmarks.runner import write_json
 from instar._cells import KeptCell
-from instar._grids import Grid
+from instar._grids import Grid, as_options
 from instar._measuring import measured
 from instar._methods import build, require
 from instar._models import Models
@@ -123,18 +123,13 @@ def _config(
     """The settings of a cell, with all that they name looked for before any work."""
     fixed: dict[str, JsonValue] = {"preset": grid.preset, "seed": seed, "workspace": str(folder)}
     try:
-        config = load_config(None, [f"{k}={_toml(v)}" for k, v in {**settings, **fixed}.items()])
+        config = load_config(None, as_options({**settings, **fixed}))
         require(config)
         build("benchmarks.worlds", config.world.name, config)
         Models(config.model).require()
     except UserError as error:
         raise UserError(f"Configuration {name}: {str(error).replace(' in -o', '')}") from error
     return config
-
-
-def _toml(value: JsonValue) -> str:
-    """JSON is TOML for numbers, texts, truth values and lists of these."""
-    return "none" if value is None else json.dumps(value)
 
 
 def _claim(grid: Grid, folder: Path) -> None:

@@ -192,8 +192,7 @@ def _ready(workspace: Workspace, progress: Progress, limits: Limits | None = Non
     limits = limits or Limits(workspace.config.limits, workspace.path)
     limits.check()
     workspace.store.finish_stage(_IDENTITY, _identity(workspace))
-    if give_up(workspace, progress) is not None:
-        forget(workspace.path / _CHECKPOINTS)
+    give_up(workspace, progress)
     leave_adapter(workspace, progress)
     return limits
 

@@ -48,3 +48,5 @@ def test_a_folder_of_a_grid_gives_a_row_a_configuration(tmp_path, capsys):
     assert "no cell with a measure 'none'" in capsys.readouterr().err
     assert main([str(tmp_path), "--against", "nobody"]) == 2
     assert "'band', 'sec', 'uniform'" in capsys.readouterr().err
+    (tmp_path / "sec" / "1" / "cell.json").write_text("{")
+    assert main([str(tmp_path)]) == 2 and "cannot be read" in capsys.readouterr().err

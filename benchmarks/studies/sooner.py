@@ -19,13 +19,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from instar.config import Config, load_config
+from instar._grids import as_options
+from instar.config import load_config
 from instar.errors import InstarError, UserError
+from instar.evolve import TURN
 from instar.stats import Paired, paired
 
 __all__ = ["Run", "compare", "main", "read", "until"]
 
-_ROUNDS = 2
+_ROUNDS = sum(name.startswith("practise") for name in TURN)
 """Of practice in a turn."""
 
 
@@ -86,10 +88,13 @@ def read(folder: Path, measure: str) -> dict[str, dict[int, Run]]:
     """
     found: dict[str, dict[int, Run]] = {}
     for path in sorted(folder.glob("*/*/cell.json")):
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if measure in kept["measures"]:
-            asked = kept["asked"]
-            curve = _curve(kept["measures"][measure]["outcomes"], asked["generations"], path)
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            asked, measures = kept["asked"], kept["measures"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} cannot be read: run instar ablate again") from error
+        if measure in measures:
+            curve = _curve(measures[measure]["outcomes"], asked["generations"], path)
             found.setdefault(path.parts[-3], {})[asked["seed"]] = Run(curve, _episodes(asked))
     if not found:
         raise UserError(f"{folder} holds no cell with a measure {measure!r}: see instar ablate")
@@ -108,8 +113,7 @@ def _curve(
 
 
 def _episodes(asked: Mapping[str, Any]) -> int:
-    settings = {"preset": asked["preset"], **asked["settings"]}
-    config: Config = load_config(None, [f"{key}={json.dumps(of)}" for key, of in settings.items()])
+    config = load_config(None, as_options({"preset": asked["preset"], **asked["settings"]}))
     return _ROUNDS * config.practise.tasks * config.practise.attempts
 
 
