@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from instar import _tables
 from instar._database import Database
+from instar.failpoints import reach
 
 __all__ = ["StageLog"]
 
@@ -39,6 +40,7 @@ class StageLog:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["key"], set_=changed)
             )
+            reach(f"store.stage.{key.rpartition('/')[2]}")
 
     def finished_at(self, key: str) -> float | None:
         """When a stage was last finished, in seconds since the epoch; None where it never was."""

@@ -70,9 +70,9 @@ def ahead(workspace: Path, draw: random.Random, steps: int, promotes: bool) -> s
     def missing(stage: str) -> bool:
         return f"g1/{stage}" not in done
 
-    points = ["stage.report"]
+    points = ["store.stage.report"]
     if missing("promote"):
-        points = ["stage.promote", *["store.activate"] * (promotes or missing("start"))]
+        points = ["store.stage.promote", *["store.activate"] * (promotes or missing("start"))]
     if missing("moult"):
         points.append(f"store.trajectory:{draw.randint(1, 30)}")
     if missing("train"):

@@ -3,7 +3,8 @@
 After each kill the workspace is looked at as somebody would find it in the morning; then the same
 command goes on, and ends where a run ends that nobody disturbed. `make soak` kills fifty times: each
 case begins a turn, kills it at an instant drawn over the length of an undisturbed run, and kills
-what goes on from there at a fail-point. The quick cases learn by heart instead of training weights.
+what goes on from there at a fail-point inside a write or a training step; `.soak/kills.txt` says
+where. The quick cases learn by heart instead of training weights.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from instar.config import Config, load_config
 from instar.store import Store
 
 _PATIENCE = 1200
+_KILLS = TESTS.parent / ".soak" / "kills.txt"
 _ROTE, _TRAINED, _POCKET = range(6), range(6, 20), range(20, 25)
 """Cases by policy. The last run pocket itself, whose batched floating point may answer otherwise after a kill."""
 _STEPS = 6
@@ -121,6 +123,11 @@ def killed_twice(workspace: Path, setting: Setting, undisturbed: Whole, case: in
     )
     point = ahead(workspace, draw, steps, promotes)
     kill_at(workspace, setting, point)
+    _KILLS.parent.mkdir(exist_ok=True)
+    with _KILLS.open("a", encoding="utf-8") as file:
+        file.write(
+            f"case {case}: after {seconds:.1f} of {undisturbed.seconds:.1f} s, then {point}\n"
+        )
     asyncio.run(check_killed(setting.config(workspace)))
     finish(workspace, setting)
     asyncio.run(check_killed(setting.config(workspace)))

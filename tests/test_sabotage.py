@@ -142,16 +142,16 @@ def test_good_candidates_that_were_turned_away_are_counted():
 
 
 async def test_a_study_is_run_measured_and_read_again(tmp_path, monkeypatch):
-    found = await study(1, 6, tmp_path, QUIET, ["judge"], TINY)
+    found = await study([0], 6, tmp_path, QUIET, ["judge"], TINY)
     assert [c.gate for c in found][:1] == ["g1/gate_memory"]
     assert all(len(c.before) == len(c.after) == 6 for c in found)
     kept = json.loads((tmp_path / "sabotage.json").read_text())
     assert kept["gates"] == report(found)["gates"] and kept["harmful"] == []
     monkeypatch.setattr("benchmarks.studies._spoiling.evolve", None)
     monkeypatch.setattr("benchmarks.studies._spoiling.once", None)
-    assert await study(1, 6, tmp_path, QUIET, ["judge"], TINY) == found
+    assert await study([0], 6, tmp_path, QUIET, ["judge"], TINY) == found
     with pytest.raises(UserError, match="--out DIR"):
-        await study(1, 7, tmp_path, QUIET, ["judge"], TINY)
+        await study([0], 7, tmp_path, QUIET, ["judge"], TINY)
 
 
 async def test_a_sabotage_that_does_not_exist_is_a_mistake_of_one_line(tmp_path, capsys):

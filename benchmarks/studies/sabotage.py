@@ -1,6 +1,6 @@
 """What gets past the gate when an evolution is sabotaged, and what it costs those that are not.
 
-    python -m benchmarks.studies.sabotage [--seeds 4] [--n 400] [--only NAME] [--out DIR] [-o K=V]
+    python -m benchmarks.studies.sabotage [--seed 2000] [--seeds 4] [--n 400] [--only NAME] [--out DIR] [-o K=V]
 
 Each sabotage of `SABOTAGES` spoils evolutions of as many seeds: scores that are false, memories that
 are poisoned, a judge to whom all is well, next to no data, a learning rate at which training runs
@@ -93,7 +93,7 @@ async def case(
 
 
 async def study(
-    seeds: int,
+    seeds: Sequence[int],
     n: int,
     out: Path,
     progress: Progress,
@@ -108,7 +108,7 @@ async def study(
     claim(out, {"n": n, "settings": list(more)})
     found: list[Comparison] = []
     for name in only or SABOTAGES:
-        for seed in range(seeds):
+        for seed in seeds:
             found += await case(name, seed, n, out, progress, more)
     write_json(out / "sabotage.json", report(found))
     return found
@@ -124,13 +124,15 @@ def _positive(text: str) -> int:
 def main(args: Sequence[str] | None = None) -> int:
     """Print the table; 1 where something harmful was promoted."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=2000, help="of the first evolution")
     parser.add_argument("--seeds", type=_positive, default=4, help="evolutions a sabotage")
     parser.add_argument("--n", type=_positive, default=EPISODES, help="fresh tasks")
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--out", type=Path, default=Path("runs") / "sabotage")
     parser.add_argument("-o", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     given = parser.parse_args(args)
-    work = study(given.seeds, given.n, given.out, Progress(), given.only, given.settings)
+    seeds = range(given.seed, given.seed + given.seeds)
+    work = study(seeds, given.n, given.out, Progress(), given.only, given.settings)
     try:
         found = asyncio.run(work)
     except InstarError as error:
