@@ -27,7 +27,7 @@ from memory.distill.workflow import Workflow
 
 QUIET = Progress(quiet=True)
 SOAK = ROOT / ".soak" / "sabotage"
-_FRESH, _SEEDS = 400, 4
+_FRESH, _SEEDS = 400, range(2000, 2004)
 ROTE = ["model.name=rote_policy.Rote", "train.trainer=rote_policy.RoteTrainer"]
 USUAL = [*ROTE, "practise.tasks=24", "gate.tasks=60"]
 TINY = [*ROTE, "practise.tasks=6", "gate.tasks=4", "gate.probe_tasks=2", "moult.tasks=4"]
@@ -180,7 +180,7 @@ def settings(name: str) -> list[str]:
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("seed", range(_SEEDS))
+@pytest.mark.parametrize("seed", _SEEDS)
 @pytest.mark.parametrize("name", SABOTAGES)
 async def test_nothing_harmful_is_promoted_under_sabotage(name, seed):
     found = await case(name, seed, _FRESH, SOAK, QUIET, settings(name))
@@ -193,7 +193,7 @@ async def test_nothing_harmful_is_promoted_under_sabotage(name, seed):
 async def test_nothing_harmful_is_promoted_in_all_of_them():
     found = []
     for name in SABOTAGES:
-        for seed in range(_SEEDS):
+        for seed in _SEEDS:
             found += await case(name, seed, _FRESH, SOAK, QUIET, settings(name))
     (SOAK / "sabotage.json").write_text(json.dumps(report(found), indent=1))
     (SOAK / "sabotage.txt").write_text(table(found))
