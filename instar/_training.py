@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from finetune.curate.base import RowSet
     from instar.store import Store
 
-__all__ = ["train", "train_adapter", "trained"]
+__all__ = ["NO_TRAINING", "train", "train_adapter", "trained"]
 
-_NO_TRAINING = (CannotLoad, ConfigError, MissingExtra, UnknownName, WorkspaceError)
+NO_TRAINING = (CannotLoad, ConfigError, MissingExtra, UnknownName, WorkspaceError)
 """Errors of whoever asks and of the machine: no other rows would mend them, so a turn waits for that."""
 
 
@@ -50,7 +50,7 @@ async def train(loop: Loop, key: str, state: State) -> Output:
             found = await _try(loop, key, rows, parent)
             return _without(loop, key, kept, found["summary"], dry_run=found)
         adapter = await train_adapter(loop, key, rows, parent)
-    except _NO_TRAINING:
+    except NO_TRAINING:
         raise
     except UserError as error:
         return _without(loop, key, kept, f"the training gave no adapter: {error}")

@@ -7,7 +7,7 @@ and what it can show, and ends with figures, a report, and whether the arms had 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ from instar._arms import fullest
 from instar._commands import again
 from instar._loop import Loop
 from instar._methods import require_reflection
-from instar._placebo import placebo_adapter
+from instar._placebo import with_placebos
 from instar._reporting import leakage
 from instar._scaling import best_of_n
 from instar._stages import start
@@ -158,11 +158,12 @@ async def _plan(loop: Loop, wanted: Request) -> _Plan:
         require_reflection(config)
     problems = await checks.fit(loop.store, config, loop.progress, wanted.force)
     found, missing = subjects(workspace, models, generations, wanted.arms, learns)
+    found, without = await with_placebos(loop, found)
+    missing |= without
     for label, why in missing.items():
         loop.progress.say(f"Arm {label} is left out: {why}.")
     if not found:
         raise UserError("None of these arms can be measured. Try: --arms base")
-    found = [await _with_placebo(loop, s) for s in found]
     name = wanted.resume or f"bench{loop.store.counter('bench')}"
     settings = Settings(
         run=name,
@@ -230,14 +231,6 @@ async def _run(loop: Loop, plan: _Plan, streams: Mapping[str, Stream]) -> list[L
             solvers |= {s.label: best_of_n(loop.config, solvers[s.label], lines) for s in best}
             lines = await part(best, limit)
     return lines
-
-
-async def _with_placebo(loop: Loop, subject: Subject) -> Subject:
-    """The subject with the adapter that is made only when somebody asks for it."""
-    if subject.arm != "placebo_adapter":
-        return subject
-    made = await placebo_adapter(loop, subject.generation)
-    return replace(subject, serving=subject.serving.model_copy(update={"adapter": made}))
 
 
 def _solver(loop: Loop, plan: _Plan, subject: Subject, stream: Stream | None) -> Solve:

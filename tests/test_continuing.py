@@ -17,7 +17,8 @@ from instar._gating import able, gate_adapter
 from instar._loop import Loop
 from instar._methods import require
 from instar._moulting import gate_moult
-from instar._placebo import _times
+from instar._placebo import _times, with_placebos
+from instar._subjects import Subject
 from instar._training import _in_line, _parent, _trainer, train, trained
 from instar.compose import Workspace
 from instar.config import load_config
@@ -234,6 +235,36 @@ async def test_a_training_that_fails_is_thrown_away_with_its_reason(loop, monkey
     assert trained(loop.store, "run1") == [
         {"turn": 1, "adapter": None, "reason": facts["reason"]},
     ]
+
+
+async def test_a_placebo_of_which_nothing_came_is_left_out_and_trained_once(loop, monkeypatch):
+    import rote_policy
+
+    active = loop.store.active()
+    subjects = [
+        Subject(arm, arm, active, loop.workspace.arm(arm, active))
+        for arm in ("base", "placebo_adapter")
+    ]
+    assert await with_placebos(loop, subjects) == (
+        subjects[:1],
+        {
+            "placebo_adapter": f"there is no verified success in {loop.workspace.foreign.namespace} to train it on"
+        },
+    )
+    for task in loop.workspace.foreign.tasks(Split.PRACTISE, 2, 0):
+        loop.store.save_trajectory(trajectory(task), stage=f"g{active.seq}/practise_1")
+    tried = []
+
+    def train(self, *given):
+        tried.append(given)
+        raise UserError("The training moved nothing: raise train.lr.")
+
+    monkeypatch.setattr(rote_policy.RoteTrainer, "train", train)
+    loop.store.finish_stage(f"placebo/{active.id}/1", {"adapter": None, "under": "other settings"})
+    for _ in range(2):
+        found, left_out = await with_placebos(loop, subjects)
+        assert found == subjects[:1] and "moved nothing" in left_out["placebo_adapter"]
+    assert len(tried) == 1
 
 
 async def test_a_trainer_that_plays_opens_tasks_of_either_house(loop):
