@@ -10,7 +10,8 @@ GENERATIONS ?= 3
 TORCH_INDEX ?=
 
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip --disable-pip-version-check
+# What is imported is compiled at that time, and most files never are.
+INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --no-compile
 # From an index of its own PyTorch comes alone, because such an index lacks the pinned versions of
 # what it needs; the next installation brings those.
 TORCH_FROM = $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX),-c constraints.txt)
@@ -28,7 +29,7 @@ evolve: $(VENV)/.run $(VENV)/.chromium  ## set up, then run three generations (a
 
 # Three workers on two cores, since tests wait a lot: for disks, browsers and processes.
 test: $(VENV)/.dev $(VENV)/.chromium  ## set up, then run the tests on three workers
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev  ## lint, format and types; changes nothing
 	$(BIN)/ruff check .
@@ -65,17 +66,17 @@ $(VENV)/.venv:
 	@touch $@
 
 $(VENV)/.torch: $(VENV)/.venv constraints.txt
-	$(PIP) install $(TORCH_FROM) "$$(grep '^torch==' constraints.txt)"
+	$(INSTALL) $(TORCH_FROM) "$$(grep '^torch==' constraints.txt)"
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.torch pyproject.toml constraints.txt
-	$(PIP) install -e '.[local,bench]' -c constraints.txt
+	$(INSTALL) -e '.[local,bench]' -c constraints.txt
 	@touch $@
 
 # The world bfcl comes without what it asks for, which would clash with the rest and is not needed.
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt
-	$(PIP) install -e '.[all]' -e ./client -c constraints.txt
-	$(PIP) install --no-deps bfcl-eval mpmath -c constraints.txt
+	$(INSTALL) -e '.[all]' -e ./client -c constraints.txt
+	$(INSTALL) --no-deps bfcl-eval mpmath -c constraints.txt
 	@touch $(VENV)/.run $@
 
 $(VENV)/.chromium: $(VENV)/.run tools/install_chromium.py

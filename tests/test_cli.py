@@ -260,7 +260,7 @@ def test_the_doctor_finds_a_healthy_workspace_and_a_damaged_one(instar, tmp_path
 
 
 def test_the_shipped_model_sits_its_exam(instar):
-    code, out, err = instar("pocket", "exam", "--n", "12", "--seed", "5", "--json")
+    code, out, err = instar("pocket", "exam", "--n", "6", "--seed", "5", "--json")
     assert code == 0, err
     found = json.loads(out)
     assert {"pick", "tools/habit", "web/lesson"} <= set(found)

@@ -40,7 +40,7 @@ def episode(number):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A workspace of pocket with two adapters, of which the first serves, and six episodes."""
+    """A workspace of pocket with two adapters, of which the first serves, and three episodes."""
     folder = tmp_path_factory.mktemp("made")
     with Store.open(folder) as store:
         registry = Registry(folder / "adapters", store)
@@ -49,7 +49,7 @@ def made(tmp_path_factory):
         ]
         store.add_generation(generation("g0").model_copy(update={"adapter": names[0]}))
         store.activate("g0")
-        for number in range(6):
+        for number in range(3):
             store.save_trajectory(episode(number))
     return folder, *names
 
@@ -85,14 +85,14 @@ def test_it_answers_there_as_it_does_here(push, server, workspace):
     assert code == 0, err
     found = json.loads(out)
     assert found["verified"] is True and found["loaded"] is True
-    assert (found["adapter"], found["base"], found["prompts"]) == (first, "the-base", 6)
-    assert found["agreed"] == found["base_agreed"] == 6
-    assert found["apart"] == found["agreed_apart"] == 6
+    assert (found["adapter"], found["base"], found["prompts"]) == (first, "the-base", 3)
+    assert found["agreed"] == found["base_agreed"] == 3
+    assert found["apart"] == found["agreed_apart"] == 3
     assert server.paths == {first: str(folder / "adapters" / first)}
 
     code, out, _ = push("--adapter", second[:9], "--replace", url=f"{server.url}/v1/")
     assert code == 0 and list(server.paths) == [second]
-    assert f"Taken off: {first}." in out and "answers 6 as the adapter does here" in out
+    assert f"Taken off: {first}." in out and "answers 3 as the adapter does here" in out
     assert f"--model openai/{second} -o model.base_url={server.url}/v1" in out
 
 
