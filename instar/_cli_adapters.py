@@ -98,13 +98,13 @@ def _described(config: Config, store: Store) -> list[dict[str, Any]]:
 
 
 def _state(adapter: Adapter, folder: Path) -> str:
-    """What a look at the folder says, without reading the weights."""
-    from finetune.registry import sealed_files
+    """What a look at the folder says."""
+    from finetune.registry import broken
 
     if adapter.pruned is not None:
         return "pruned"
-    missing = [path.name for path in sealed_files(folder) if not path.is_file()]
-    return f"{missing[0]} is missing" if missing else "pinned" if adapter.pinned else "there"
+    why = broken(folder) if folder.exists() else "gone"
+    return why or ("pinned" if adapter.pinned else "there")
 
 
 def _users(adapter: dict[str, Any]) -> str:

@@ -24,9 +24,14 @@ def backup(
     workspace: Folder = None,
 ) -> None:
     """Write the workspace into one file; whoever works in it may go on."""
+    from instar._workspace_checks import damaged
     from instar.backups import backup as write
 
-    found = write(load(workspace, None, None).workspace, out)
+    folder = load(workspace, None, None).workspace
+    found = write(folder, out)
+    found["damaged"] = damaged(folder)
+    for wrong in found["damaged"]:
+        typer.echo(f"Damaged, and in the backup as it is: {wrong}. See: instar doctor", err=True)
     size = found["bytes"] / 2**20
     emit(as_json, found, f"{found['files']} files, {size:.1f} MiB: {found['path']}")
 

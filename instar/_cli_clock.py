@@ -63,7 +63,7 @@ def _told(found: dict[str, Any]) -> dict[str, Any]:
     last = found["last"]
     when = datetime.datetime.fromtimestamp(last).strftime("%Y-%m-%d %H:%M") if last else "never"
     run = found["open"]
-    place = f"{run['run']}, turn {run['turn']}, after {run['did']}" if run else "none"
+    place = f"{run['run']}, {_stands(run)}" if run else "none"
     size, free = found["bytes"] / 2**20, found["free"] / 2**30
     return {
         "workspace": found["workspace"],
@@ -75,6 +75,12 @@ def _told(found: dict[str, Any]) -> dict[str, Any]:
         "disk": f"{size:.1f} MiB used, {free:.1f} GiB free",
         "stopped by": "a file STOP: no run begins until it is removed" if found["stop"] else "",
     }
+
+
+def _stands(run: dict[str, Any]) -> str:
+    if run["turn"] is None:
+        return "of which only the report is left: instar evolve"
+    return f"turn {run['turn']}, " + (f"after {run['did']}" if run["did"] else "just begun")
 
 
 def schedule(

@@ -40,8 +40,19 @@ __all__ = [
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="End stdout with one JSON object; all else goes to stderr.")
 ]
+
+
+def _folder(text: str) -> Path:
+    if (
+        not text
+    ):  # a variable of a script that is not set, which would mean the folder one stands in
+        raise typer.BadParameter("it is empty. Name a folder: --workspace DIR")
+    return Path(text)
+
+
 Folder: TypeAlias = Annotated[
-    Path | None, typer.Option("--workspace", metavar="DIR", help="Folder of all that lasts.")
+    Path | None,
+    typer.Option("--workspace", metavar="DIR", parser=_folder, help="Folder of all that lasts."),
 ]
 Seed: TypeAlias = Annotated[
     int | None, typer.Option("--seed", help="Fixes the house and every draw.")

@@ -67,12 +67,22 @@ def _until(stage: str, config: Config, practise: bool | None, as_json: bool) -> 
 
 
 async def _run(stage: str, config: Config, practise: bool | None) -> dict[str, Any]:
-    from instar._runs import unfinished
+    from instar._runs import current_turn, unfinished
     from instar.compose import Workspace
     from instar.errors import UserError
     from instar.evolve import evolve_until
+    from instar.recorded import unread
 
     async with Workspace.open(config, create=practise is not None) as workspace:
-        if practise is None and not unfinished(workspace.store):
-            raise UserError("No turn is open. Begin one: instar reflect, or instar train.")
+        store = workspace.store
+        run = unfinished(store)
+        is_open = run is not None and current_turn(store, run) is not None
+        if practise is None and not is_open:
+            rest = "" if run is None else " For the report of the last one: instar evolve"
+            raise UserError(f"No turn is open. Begin one: instar reflect, or instar train.{rest}")
+        if practise is False and not is_open and not unread(store):
+            raise UserError(
+                "Nothing new: no recorded session that was judged and not learnt from. "
+                "To practise: --practise"
+            )
         return await evolve_until(workspace, stage, progress(), bool(practise))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from instar._findings import Finding, State
 from instar.errors import UserError
 
-__all__ = ["disk", "examine"]
+__all__ = ["damaged", "disk", "examine"]
 
 _LEAST_DISK = 2 * 2**30
 
@@ -29,8 +29,10 @@ def disk(workspace: Path) -> Finding:
 
 
 def examine(workspace: Path) -> list[Finding]:
-    """Lock, settings, store, adapters and index of a workspace, which need not exist."""
+    """Lock, settings, store, adapters, rows and index of a workspace, which need not exist."""
     if not (workspace / "instar.db").exists():
+        if _holds(workspace):
+            return [_lost(workspace, "is gone")]
         detail = f"none at {workspace}"
         remedy = f"instar init --workspace {workspace}"
         found = Finding(
@@ -39,6 +41,23 @@ def examine(workspace: Path) -> list[Finding]:
         return [found]
     parts = (_lock, _settings, _store, _index)
     return [finding for part in parts for finding in part(workspace)]
+
+
+def damaged(workspace: Path) -> list[str]:
+    """What is wrong with adapters and rows, a text each."""
+    kinds = ("adapter", "dataset")
+    return [f.detail for f in examine(workspace) if f.state is State.BROKEN and f.name in kinds]
+
+
+def _holds(workspace: Path) -> bool:
+    """Whether adapters were trained here."""
+    return any((workspace / "adapters").glob("*/instar.json"))
+
+
+def _lost(workspace: Path, how: str) -> Finding:
+    detail = f"{workspace / 'instar.db'} {how}, and adapters of it are here: delete nothing"
+    remedy = "take the last backup into a new folder: instar restore FILE --workspace NEW"
+    return Finding(name="workspace", state=State.BROKEN, detail=detail, remedy=remedy)
 
 
 def _lock(workspace: Path) -> Iterator[Finding]:
@@ -76,14 +95,34 @@ def _store(workspace: Path) -> Iterator[Finding]:
         if wrong:
             yield Finding(name="workspace", state=State.BROKEN, detail=wrong)
             return
+        if not store.generations() and _holds(workspace):
+            yield _lost(workspace, "knows of no generation")
+            return
         detail = f"{workspace}, {len(store.generations())} generations"
         yield Finding(name="workspace", state=State.FOUND, detail=detail)
         adapters = len(store.adapters())
         faults = Registry(workspace / "adapters", store).faults()
+        datasets = {a.dataset for a in store.adapters()} | {
+            str(v["dataset"]) for k, v in store.stages("g").items() if k.endswith("/curate")
+        }
     yield Finding(name="adapters", state=State.FOUND, detail=f"{adapters} recorded")
     for fault in faults:
         detail = f"{fault.path}: {fault.why}"
         yield Finding(name="adapter", state=State.BROKEN, detail=detail, remedy=fault.remedy)
+    yield from _datasets(workspace / "datasets", sorted(datasets))
+
+
+def _datasets(folder: Path, names: Sequence[str]) -> Iterator[Finding]:
+    """Of rows on record those that are there: a pruning or a purge may have taken others away."""
+    from finetune.curate.base import RowSet
+
+    there = [folder / name for name in names if (folder / name).exists()]
+    for path in there:
+        try:
+            RowSet.load(path)
+        except UserError as error:
+            yield Finding(name="dataset", state=State.BROKEN, detail=str(error))
+    yield Finding(name="datasets", state=State.FOUND, detail=f"{len(there)} there")
 
 
 def _index(workspace: Path) -> Iterator[Finding]:

@@ -80,8 +80,13 @@ def _copy(database: Path, copy: Path) -> None:
             contextlib.closing(sqlite3.connect(copy)) as target,
         ):
             source.backup(target)
+            found = str(target.execute("PRAGMA quick_check").fetchone()[0])
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
     except sqlite3.DatabaseError as error:
-        raise WorkspaceError(f"{database} cannot be read ({error}). See: instar doctor") from error
+        raise WorkspaceError(
+            f"{database} cannot be read ({error}), so nothing was written: keep the backups that you have. See: instar doctor"
+        ) from error
 
 
 def _files(workspace: Path) -> Iterator[tuple[str, Path]]:

@@ -202,13 +202,23 @@ def check(workspace: Workspace) -> None:
 
     Raises:
         UserError: A method or a model is none, or a setting does not fit.
-        WorkspaceError: The workspace belongs to another world or model.
+        WorkspaceError: The workspace belongs to another world or model, or the adapter that serves is damaged.
     """
     _belongs(workspace)
     require(workspace.config)
     # All are refused here rather than in the middle of a turn.
     for model in (workspace.models, workspace.model(workspace.config.memory.model)):
         model.require()
+    _require_adapter(workspace)
+
+
+def _require_adapter(workspace: Workspace) -> None:
+    """See that the adapter in use can be served, if it is one over the weights that are here."""
+    active = workspace.store.active()
+    if active is None or active.adapter is None:
+        return
+    if workspace.base(active.model) == workspace.store.adapter(active.adapter).base:
+        workspace.registry.get(active.adapter)
 
 
 async def _go(loop: Loop, run: State, until: str | None = None) -> None:

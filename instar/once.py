@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from instar._giving_up import give_up
 from instar._lock import exclusive
 from instar._runs import unfinished
 from instar.auditing import judge_sessions, trusted
@@ -34,6 +35,11 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
     """
     check(workspace)  # a mistake shows at once, not in the first night with something to do
     limits = Limits(workspace.config.limits, workspace.path)
+    with exclusive(workspace.path):
+        limits.check()
+        give_up(
+            workspace, progress
+        )  # else what it leaves behind would count as a turn to go on with
     begun = unfinished(workspace.store)
     if begun and practise and not begun.get("practise", True):
         progress.say(

@@ -52,7 +52,7 @@ def standing(workspace: Path, now: Callable[[], float] = time.time) -> dict[str,
         active, open_run = store.active(), unfinished(store)
         ended = [v for k, v in store.stages("g").items() if k.endswith("/promote")]
         decided = [facts for facts in ended if GIVEN_UP not in facts]
-        done = [k for k, v in runs(store).items() if v["finished"]] + [NOTHING_NEW]
+        done = [k for k, v in runs(store).items() if _succeeded(store, v)] + [NOTHING_NEW]
         times = [at for key in done if (at := store.finished_at(key)) is not None]
         fresh = [t for t in unread(store) if t.score.status is Status.PASS]
         stands = _open(store, open_run) if open_run else None
@@ -70,6 +70,12 @@ def standing(workspace: Path, now: Callable[[], float] = time.time) -> dict[str,
         "bytes": sum(_size(path) for path in workspace.rglob("*")),
         "free": shutil.disk_usage(workspace).free,
     }
+
+
+def _succeeded(store: Store, run: dict[str, Any]) -> bool:
+    """Whether a run came to its end, and not only to the giving up of its last turn."""
+    ended = store.stage(f"g{run['last']}/promote") or {}
+    return bool(run["finished"]) and GIVEN_UP not in ended
 
 
 def _size(path: Path) -> int:

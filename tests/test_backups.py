@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 import tarfile
 from pathlib import Path
 
@@ -41,6 +42,22 @@ async def filled(tmp_path: Path) -> Path:
     (tmp_path / "w" / "adapters" / ".writing-1").mkdir()
     (tmp_path / "w" / "adapters" / ".writing-1" / "half").write_text("half")
     return tmp_path / "w"
+
+
+async def test_a_damaged_database_takes_the_place_of_no_backup(
+    filled: Path, tmp_path: Path
+) -> None:
+    with sqlite3.connect(filled / "instar.db") as connection:
+        connection.executescript("CREATE TABLE big(x); PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.executemany("INSERT INTO big VALUES (?)", [("y" * 900,)] * 400)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with (filled / "instar.db").open("r+b") as file:
+        file.seek(-40 * 4096, 2)
+        file.write(b"\xff" * 20 * 4096)
+    with pytest.raises(WorkspaceError, match="nothing was written: keep the backups"):
+        backup(filled, tmp_path / "night.tar.gz")
+    assert not (tmp_path / "night.tar.gz").exists()
 
 
 async def test_a_workspace_comes_back_whole_and_serves(filled: Path, tmp_path: Path) -> None:

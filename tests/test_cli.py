@@ -289,6 +289,12 @@ def test_status_is_a_check_for_monitors(instar, filled, tmp_path):
     with Store.open(tmp_path / "ws" / "instar.db") as store:
         store.finish_stage("run1", {"run": "run1", "turn": 1, "last": 1, "finished": True})
     assert instar("status", "--max-age", "2d")[0] == 0
+    with Store.open(tmp_path / "ws" / "instar.db") as store:
+        store.finish_stage("g2/promote", {"active": "g1-bbbbbb", "before": "g1-bbbbbb"})
+        store.finish_stage("run2", {"run": "run2", "turn": 2, "last": 2, "finished": False})
+    assert "run2, of which only the report is left: instar evolve" in instar("status")[1]
+    code, _, err = instar("status", "--workspace", "")
+    assert code == 2 and "it is empty. Name a folder" in one_line(err)
     code, _, err = instar("status", "--max-age", "soon")
     assert code == 2 and "36h" in one_line(err)
 

@@ -5,9 +5,12 @@ import sqlite3
 import stat
 
 import pytest
+from test_registry import write
 
+from finetune.curate.base import RowSet
 from instar import _workspace_checks, doctor
 from instar._lock import exclusive
+from instar._workspace_checks import damaged
 from instar.doctor import Finding, State, examine
 from instar.store import Store
 
@@ -145,6 +148,29 @@ async def test_half_written_adapter(tmp_path):
     (tmp_path / "adapters" / "abc" / "adapter_config.json").write_text("{}")
     finding = only(await examine(tmp_path), "adapter")
     assert finding.state == State.BROKEN and "half-written" in finding.detail and finding.remedy
+
+
+async def test_rows_that_were_changed(tmp_path):
+    rows = RowSet.of([{"prompt": [], "completion": [], "tools": []}], {})
+    with Store.open(tmp_path / "instar.db") as store:
+        store.finish_stage("g1/curate", {"dataset": rows.hash})
+        store.finish_stage("g2/curate", {"dataset": "pruned"})
+    folder = rows.save(tmp_path / "datasets" / rows.hash)
+    assert not [f for f in await examine(tmp_path) if f.name == "dataset"]
+    (file,) = folder.glob("data/*.jsonl")
+    file.write_text(file.read_text().replace("tools", "fools"))
+    finding = only(await examine(tmp_path), "dataset")
+    assert finding.state == State.BROKEN and str(folder) in finding.detail
+    assert [str(folder) in told for told in damaged(tmp_path)] == [True]
+
+
+async def test_a_store_that_is_lost_costs_no_adapter(tmp_path):
+    write(tmp_path / "adapters", b"weights", base="b")
+    for lose in (lambda: None, lambda: Store.open(tmp_path / "instar.db").close()):
+        lose()
+        (finding,) = [f for f in await examine(tmp_path) if f.state == State.BROKEN]
+        assert finding.name == "workspace" and "delete nothing" in finding.detail
+        assert "instar restore FILE" in finding.remedy
 
 
 def test_full_disk(tmp_path, monkeypatch):

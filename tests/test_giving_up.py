@@ -15,6 +15,8 @@ from instar.compose import Workspace
 from instar.config import load_config
 from instar.errors import WorkspaceError
 from instar.evolve import evolve, evolve_until
+from instar.foreseeing import foresee
+from instar.once import once
 from instar.progress import Progress
 from instar.recorded import GIVEN_UP, READ, read
 from instar.standing import standing
@@ -81,6 +83,28 @@ async def test_a_turn_that_began_from_a_damaged_adapter_is_given_up_once_another
         read += len(store.trajectories(stage=stage))
     assert store.stage("g2/reflect_1")["read"] == read > 0
     assert standing(opened.path)["turns"] == 1
+
+
+async def test_giving_up_is_no_success_and_begins_no_turn_by_itself(opened):
+    await open_turn(opened)
+    (opened.path / "adapters" / opened.store.active().adapter / "adapter_config.json").write_text(
+        "[]"
+    )
+    with pytest.raises(WorkspaceError, match="instar generations rollback"):
+        foresee(opened, 1, practise=True, once=True)
+    opened.store.activate("g0")
+    give_up(opened, Progress(quiet=True))
+    assert standing(opened.path)["last"] is None
+    found = await once(opened, False, Progress(quiet=True))
+    assert found["nothing"].startswith("Nothing new") and opened.store.stage("g2/start") is None
+    assert standing(opened.path)["last"] is not None
+
+
+async def test_a_clock_gives_up_what_cannot_go_on_and_has_then_nothing_to_do(opened):
+    await open_turn(opened)
+    (opened.models.folder / "model.safetensors").write_bytes(b"other weights")
+    assert "nothing" in await once(opened, False, Progress(quiet=True))
+    assert GIVEN_UP in opened.store.stage("g1/promote") and not unfinished(opened.store)
 
 
 async def test_a_turn_is_given_up_where_the_weights_have_changed_since(opened):

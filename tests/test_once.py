@@ -15,6 +15,7 @@ from rich.console import Console
 from stores import generation
 from test_evolve import config
 
+from instar._cli_stages import _run as single
 from instar._lock import exclusive
 from instar._loop import Loop
 from instar._memory_history import changes
@@ -165,6 +166,24 @@ async def test_single_stages_go_on_from_one_another_and_end_as_a_whole_turn_does
         stages = [k for k in workspace.store.stages("g1/") if k.count("/") == 1]
         assert stages == [f"g1/{name}" for name in TURN]
         assert (await evolve_until(workspace, "reflect_2", QUIET, practise=True))["turn"] == 2
+
+
+async def test_a_stage_by_itself_begins_no_turn_without_anything_new_and_none_after_the_gate(
+    tmp_path,
+):
+    settings = config(tmp_path, *TINY)
+    for stage in ("reflect_2", "train"):
+        with pytest.raises(UserError, match=r"Nothing new.*--practise"):
+            await single(stage, settings, practise=False)
+    with pytest.raises(UserError, match="No turn is open"):
+        await single("moult", settings, practise=None)
+    assert standing(tmp_path)["open"] is None
+    await single("train", settings, practise=True)
+    await single("promote", settings, practise=None)
+    with pytest.raises(UserError, match=r"No turn is open.*report of the last one: instar evolve"):
+        await single("moult", settings, practise=None)
+    with Store.open(tmp_path / "instar.db") as store:
+        assert store.stage("g2/start") is None and unfinished(store)
 
 
 def test_a_workspace_that_never_ran_is_overdue_and_one_that_did_is_not(tmp_path):
