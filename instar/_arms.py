@@ -67,6 +67,7 @@ def lacking(
     known = Counter(i.namespace for i in seen)
     if not learns and known.keys().isdisjoint((space, *workspace.config.memory.namespaces)):
         learnt = f"; it learnt in {known.most_common(1)[0][0]}" if known else ""
+        learnt += _waiting(workspace, generation)
         reasons["memory"] = f"{generation.id} remembers nothing of {space}{learnt}"
         reasons["false_memory"] = reasons["memory"]
     elif "false_memory" in names and not _gives_false_advice(workspace.home):
@@ -80,6 +81,25 @@ def lacking(
     if both := [reasons[part] for part in ("memory", "adapter") if part in reasons]:
         reasons["both"] = " and ".join(both)
     return {name: why for name, why in reasons.items() if name in names}
+
+
+def _waiting(workspace: Workspace, generation: Generation) -> str:
+    """Which undecided candidate beside a generation that remembers nothing does remember something."""
+    store, space = workspace.store, workspace.home.namespace
+    found = [
+        g
+        for g in store.generations()
+        if g.status is GenerationStatus.CANDIDATE
+        and g.parent is not None
+        and g.parent in (generation.id, generation.parent)
+        and any(item.namespace == space for item in store.items(g.id))
+    ]
+    newest = max(found, key=lambda g: (g.seq, g.created), default=None)
+    if newest is None:
+        return ""
+    return (
+        f"; {newest.id} does and was left undecided: instar bench run with --generation {newest.id}"
+    )
 
 
 def _gives_false_advice(world: World) -> bool:

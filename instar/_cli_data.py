@@ -117,12 +117,18 @@ def _found(config: Config, dataset: str | None, edited: bool = False) -> RowSet:
     """Rows of a folder, which may have been edited since, of a hash in the workspace, or those curated last."""
     from finetune.curate.base import RowSet
     from instar._curating import find, latest
+    from instar.errors import UserError
 
     if dataset and Path(dataset).is_dir():
         return RowSet.load(Path(dataset), edited)
     if dataset is None:
         with open_store(config) as store:
             dataset = latest(store)
+        if not (config.workspace / "datasets" / dataset).exists():
+            raise UserError(
+                f"The rows that were curated last, {dataset}, are gone. The next turn curates anew "
+                "(instar evolve); to have some now: instar data export --curator NAME --out DIR"
+            )
     return find(config.workspace, dataset)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -178,6 +179,10 @@ def test_the_dataset_curated_last_is_exported_and_checked(instar, curated, tmp_p
         assert found["problems"] == [] and found["memories"] == 2
     code, out, _ = instar("data", "check")
     assert code == 0 and "Nothing would be lost" in out and "stop tokens" in out
+    (folder,) = tmp_path.glob(f"**/datasets/{curated.hash}")
+    shutil.rmtree(folder)
+    code, _, err = instar("data", "check")
+    assert code == 2 and f"{curated.hash}, are gone" in err and "data export --curator" in err
 
 
 def test_a_check_that_finds_something_says_so_and_fails(instar, curated):

@@ -144,7 +144,7 @@ def item(id: str) -> MemoryItem:
         when=f"refund order {id}",
         content=f"{SECRET} of {id}",
         kind=MemoryKind.LESSON,
-        namespace="live/support/ada",
+        namespace="live/support/ruth",
     )
 
 
@@ -158,7 +158,7 @@ async def test_memory_is_searched_made_changed_and_deleted_under_these_names(
         gone = [MemoryOp(kind=OpKind.RETIRE, target=id) for id in ("b", "c")]
         bank.write([MemoryOp(kind=OpKind.EDIT, target="a", item=item("a")), *gone], "g1")
         task = Task(
-            id="t", instruction="refund order a", world="live", namespace="live/support/ada",
+            id="t", instruction="refund order a", world="live", namespace="live/support/ruth",
             group="g", family="f",
         )  # fmt: skip
         await bank.recall(task, (), as_of="g1", seed=0)
@@ -185,7 +185,7 @@ async def test_memory_is_searched_made_changed_and_deleted_under_these_names(
         (record,) = json.loads(recall["gen_ai.memory.records"])
         assert record["id"] == "a" and record["content"] == f"{SECRET} of a"
     else:
-        assert "ada" not in told(spans), "a namespace may name somebody"
+        assert "ruth" not in told(spans), "a namespace may name somebody"
 
 
 @pytest.mark.parametrize("content", [False], indirect=True)
@@ -194,7 +194,7 @@ def test_a_request_belongs_to_the_trace_of_whoever_asks(spans, tmp_path):
     spans.clear()
     parent = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
     with served(tmp_path) as url, httpx.Client(base_url=url, headers=parent) as http:
-        session = http.post("/v1/sessions", json=BEGIN | {"subject": "ada"}).json()["session"]
+        session = http.post("/v1/sessions", json=BEGIN | {"subject": "ruth"}).json()["session"]
         http.post(f"/v1/sessions/{session}/recall", json={})
         http.post(f"/v1/sessions/{session}/steps", json={"messages": MESSAGES})
         http.get("/nowhere")
@@ -206,7 +206,7 @@ def test_a_request_belongs_to_the_trace_of_whoever_asks(spans, tmp_path):
     (search,) = named(spans, "search_memory")
     assert search.parent.span_id == recall.context.span_id
     assert [attributes(s)["http.response.status_code"] for s in named(spans, "GET")] == [404]
-    assert "money back" not in told(spans) and "ada" not in told(spans)
+    assert "money back" not in told(spans) and "ruth" not in told(spans)
 
 
 # Off, and sent

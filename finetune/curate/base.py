@@ -166,7 +166,8 @@ def _rows(folder: Path, text: str) -> list[dict[str, Any]]:
 
 def _damaged(folder: Path, why: str) -> str:
     return (
-        f"The training rows in {folder} cannot be used ({why}). Delete the folder and curate again."
+        f"The training rows in {folder} cannot be used ({why}). Delete the folder and curate again: "
+        "by an export (instar data export) or the next turn (instar evolve)."
     )
 
 
