@@ -271,9 +271,8 @@ class Registry:
                 "instar generations rollback"
             )
         else:
-            there = folder.exists()
-            do = f"Delete it (rm -r {folder})" if there else "Take it off: instar adapters prune"
-            remedy = f"{do}. Evolution goes on without it and trains another: instar evolve"
+            there = f"Delete it (rm -r {folder}). " if folder.exists() else ""
+            remedy = f"{there}Evolution goes on without it and trains another: instar evolve"
         return Fault(path=str(folder), why=why, remedy=remedy)
 
 

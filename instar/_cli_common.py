@@ -43,9 +43,8 @@ AsJson: TypeAlias = Annotated[
 
 
 def _folder(text: str) -> Path:
-    if (
-        not text
-    ):  # a variable of a script that is not set, which would mean the folder one stands in
+    # Empty is a variable of a script that is not set; it would mean the folder one stands in.
+    if not text:
         raise typer.BadParameter("it is empty. Name a folder: --workspace DIR")
     return Path(text)
 

@@ -100,7 +100,8 @@ def _store(workspace: Path) -> Iterator[Finding]:
             return
         detail = f"{workspace}, {len(store.generations())} generations"
         yield Finding(name="workspace", state=State.FOUND, detail=detail)
-        adapters = len(store.adapters())
+        adapters, active = len(store.adapters()), store.active()
+        serving = active.adapter if active else None
         faults = Registry(workspace / "adapters", store).faults()
         datasets = {a.dataset for a in store.adapters()} | {
             str(v["dataset"]) for k, v in store.stages("g").items() if k.endswith("/curate")
@@ -108,7 +109,12 @@ def _store(workspace: Path) -> Iterator[Finding]:
     yield Finding(name="adapters", state=State.FOUND, detail=f"{adapters} recorded")
     for fault in faults:
         detail = f"{fault.path}: {fault.why}"
-        yield Finding(name="adapter", state=State.BROKEN, detail=detail, remedy=fault.remedy)
+        # A record alone harms nobody, unless it is of the adapter in use.
+        gone = not Path(fault.path).exists() and Path(fault.path).name != serving
+        state = State.MISSING if gone else State.BROKEN
+        yield Finding(
+            name="adapter", state=state, detail=detail, remedy=fault.remedy, needed=not gone
+        )
     yield from _datasets(workspace / "datasets", sorted(datasets))
 
 

@@ -37,9 +37,8 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
     limits = Limits(workspace.config.limits, workspace.path)
     with exclusive(workspace.path):
         limits.check()
-        give_up(
-            workspace, progress
-        )  # else what it leaves behind would count as a turn to go on with
+        # Else what is given up later would have counted as a turn to go on with.
+        give_up(workspace, progress)
     begun = unfinished(workspace.store)
     if begun and practise and not begun.get("practise", True):
         progress.say(

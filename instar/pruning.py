@@ -135,8 +135,6 @@ class _Search:
         for adapter in self._store.adapters():
             if adapter.pruned is not None:
                 leftover += self._leftover(adapter)
-            elif self._gone(adapter):
-                leftover.append(self._doomed("adapter", adapter.name, "its folder is gone"))
             elif reason := self._reason(adapter):
                 kept[adapter.name] = reason
             else:
@@ -191,12 +189,6 @@ class _Search:
     def _was(self, adapter: Adapter) -> str:
         states = {g.status for g in self._users(adapter.name)}
         return "left undecided" if GenerationStatus.CANDIDATE in states else "rejected"
-
-    def _gone(self, adapter: Adapter) -> bool:
-        """Whether a record is all that there is of an adapter; that of the one in use waits for a backup."""
-        active = self._store.active()
-        used = active is not None and active.adapter == adapter.name
-        return not used and not (self._workspace / "adapters" / adapter.name).exists()
 
     def _leftover(self, adapter: Adapter) -> Iterator[Doomed]:
         if (self._workspace / "adapters" / adapter.name).exists():

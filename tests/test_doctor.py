@@ -5,6 +5,7 @@ import sqlite3
 import stat
 
 import pytest
+from stores import generation
 from test_registry import write
 
 from finetune.curate.base import RowSet
@@ -13,6 +14,7 @@ from instar._lock import exclusive
 from instar._workspace_checks import damaged
 from instar.doctor import Finding, State, examine
 from instar.store import Store
+from instar.types import Adapter
 
 TABLE = 'name = "instar"\ndependencies = ["pydantic>=2"]\n[project.optional-dependencies]\n'
 
@@ -148,6 +150,18 @@ async def test_half_written_adapter(tmp_path):
     (tmp_path / "adapters" / "abc" / "adapter_config.json").write_text("{}")
     finding = only(await examine(tmp_path), "adapter")
     assert finding.state == State.BROKEN and "half-written" in finding.detail and finding.remedy
+
+
+async def test_an_adapter_that_is_gone_breaks_nothing_unless_it_serves(tmp_path):
+    with Store.open(tmp_path / "instar.db") as store:
+        store.add_adapter(Adapter(name="gone", path="gone", base="b", dataset="d"))
+        serving = generation("g0").model_copy(update={"adapter": "gone"})
+        for id, state in (("g1", State.MISSING), ("g0", State.BROKEN)):
+            store.add_generation(serving if id == "g0" else generation(id))
+            store.activate(id)
+            finding = only(await examine(tmp_path), "adapter")
+            assert (finding.state, finding.needed) == (state, state == State.BROKEN)
+            assert "its folder is gone" in finding.detail
 
 
 async def test_rows_that_were_changed(tmp_path):
