@@ -84,7 +84,7 @@ def lacking(
 
 
 def _waiting(workspace: Workspace, generation: Generation) -> str:
-    """Which undecided candidate beside a generation that remembers nothing does remember something."""
+    """Which candidate beside a generation that remembers nothing does remember something."""
     store, space = workspace.store, workspace.home.namespace
     found = [
         g
@@ -97,8 +97,10 @@ def _waiting(workspace: Workspace, generation: Generation) -> str:
     newest = max(found, key=lambda g: (g.seq, g.created), default=None)
     if newest is None:
         return ""
+    world = workspace.config.world.name
     return (
-        f"; {newest.id} does and was left undecided: instar bench run with --generation {newest.id}"
+        f"; the candidate {newest.id} does: instar bench run {world} --arms base,memory "
+        f"--generation {newest.id}"
     )
 
 

@@ -46,7 +46,7 @@ def examine(workspace: Path) -> list[Finding]:
 def damaged(workspace: Path) -> list[str]:
     """What is wrong with adapters and rows, a text each."""
     kinds = ("adapter", "dataset")
-    return [f.detail for f in examine(workspace) if f.state is State.BROKEN and f.name in kinds]
+    return [f.detail for f in _store(workspace) if f.state is State.BROKEN and f.name in kinds]
 
 
 def _holds(workspace: Path) -> bool:

@@ -35,21 +35,19 @@ async def once(workspace: Workspace, practise: bool, progress: Progress) -> dict
     """
     check(workspace)  # a mistake shows at once, not in the first night with something to do
     limits = Limits(workspace.config.limits, workspace.path)
-    with exclusive(workspace.path):
+    with exclusive(workspace.path), limits.until_asked():
         limits.check()
         # Else what is given up later would have counted as a turn to go on with.
         give_up(workspace, progress)
+        # A judge costs money: nobody asks it twice, or against a limit.
+        if not unfinished(workspace.store):
+            await _judged(workspace, progress, limits)
     begun = unfinished(workspace.store)
     if begun and practise and not begun.get("practise", True):
         progress.say(
             f"{begun['run']} was begun without practice and is finished so; then: --practise"
         )
-    if not begun:
-        # A judge costs money: nobody asks it twice, or against a limit.
-        with exclusive(workspace.path), limits.until_asked():
-            limits.check()
-            await _judged(workspace, progress, limits)
-    if not practise and not unfinished(workspace.store):
+    if not practise and not begun:
         found, wanted = len(unlearnt(workspace)), workspace.config.once.successes
         if found < wanted:
             workspace.store.finish_stage(NOTHING_NEW, {"found": found})

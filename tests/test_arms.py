@@ -86,18 +86,20 @@ def test_what_an_undecided_adapter_is_to_shed_is_measured_with_it(
     assert ("moulted" in lacking(workspace, found, ("moulted",))) is (expected == "g1")
 
 
-def test_memory_that_is_not_measured_names_the_undecided_candidate_that_has_some(workspace):
+def test_memory_that_is_not_measured_names_the_candidate_that_has_some(workspace):
     bare = generation("g0", 0, None, GenerationStatus.ACTIVE)
     tuned, taught = (generation(f"g1-{x}", 1, "g0", CANDIDATE, x) for x in "ab")
     for one in (bare, tuned, taught):
         workspace.store.add_generation(one)
-        assert "undecided" not in lacking(workspace, bare, ("memory",))["memory"]
+        assert "candidate" not in lacking(workspace, bare, ("memory",))["memory"]
     space = workspace.home.namespace
     item = MemoryItem(id="i", title="", when="w", content="c", kind="lesson", namespace=space)
     workspace.bank.write([MemoryOp(kind=OpKind.ADD, item=item, reason="")], "g1-b")
     for one in (bare, tuned):
         why = lacking(workspace, one, ("memory",))["memory"]
-        assert why.endswith("left undecided: instar bench run with --generation g1-b")
+        assert why.endswith(
+            "does: instar bench run house_rules --arms base,memory --generation g1-b"
+        )
     assert lacking(workspace, taught, ("memory",)) == {}
 
 
